@@ -1,0 +1,2 @@
+//! The hindcast binary.
+fn main() {}

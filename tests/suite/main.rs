@@ -1,0 +1,2 @@
+#![cfg(test)]
+//! The integration tests of the whole house.
