@@ -9,3 +9,8 @@ pub const UNKNOWN_JSON: u32 = 536_000_001;
 pub const ENVELOPE: u32 = 536_000_002;
 /// An event that came bare, with no envelope around it: a varint 1.
 pub const BARE: u32 = 536_000_003;
+/// A message whose `time` column is not its own time field's but the envelope's or another field's: a varint 1.
+pub const NO_TIME: u32 = 536_000_004;
+/// A field whose columns are only copies for people, because it did not fit them; the field itself stands in `rest`:
+/// its number as a varint.
+pub const COPIED: u32 = 536_000_005;
