@@ -1,1 +1,3 @@
 //! Hindcast cli.
+
+pub mod generate;
