@@ -1,0 +1,33 @@
+# The front door. Everything else is reached from here; `make help` lists it.
+
+# Flows in the benchmark; `make bench ROWS=200000` for a quick look.
+ROWS ?= 20000000
+# Where `make run` keeps what it records.
+DATA_DIR ?= hindcast-data
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check bench clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## install what a fresh machine lacks, for building and for testing
+	@scripts/setup test
+
+run: ## build and start a server on 127.0.0.1, recording into ./hindcast-data
+	@scripts/setup build
+	cargo build --release --locked --package hindcast-cli
+	"$${CARGO_TARGET_DIR:-target}/release/hindcast" up --data-dir "$(DATA_DIR)"
+
+test: ## set up, then everything that must hold
+	@scripts/test
+
+check: ## formatting, clippy and rustdoc
+	@scripts/check
+
+bench: ## measure beside DuckDB on the same ROWS=20000000 generated flows
+	@scripts/setup test
+	ROWS=$(ROWS) scripts/bench
+
+clean: ## remove what building and testing made (never ./hindcast-data)
+	rm -rf "$${CARGO_TARGET_DIR:-target}" .venv
