@@ -1,1 +1,33 @@
-//! Hindcast storage.
+//! Owns durability: an append is logged and synced, joins the memory of its partition, and is sealed into an immutable
+//! Parquet segment that a DuckLake catalogue names.
+//!
+//! [`Store`] is the front door. A reader takes a [`Snapshot`], which never changes. Words: a *partition* is a table and
+//! an hour of its time column; a *segment* is a sealed file inside one partition; an *lsn* is the position of an append
+//! in the log.
+//!
+//! Not here: sources and their accounting (`ingest`), questions (`query`), HTTP, the system clock.
+#![forbid(unsafe_code)]
+
+pub mod config;
+mod error;
+#[cfg(test)]
+mod fixtures;
+mod ids;
+pub mod log;
+mod memory;
+mod metrics;
+mod segment;
+mod snapshot;
+mod status;
+mod store;
+mod tail;
+
+pub use config::{Config, ConfigError, OnCorruption, ValidConfig};
+pub use error::{AppendError, OpenError, ReadError, SealError};
+pub use ids::{Hour, Lsn, PartitionKey, SegmentId};
+pub use memory::MemoryBatch;
+pub use segment::Segment;
+pub use snapshot::{Snapshot, TableStats};
+pub use status::{StoreStatus, TableStatus};
+pub use store::{Append, Receipt, Store};
+pub use tail::{Appended, Tail, TailItem};

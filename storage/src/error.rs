@@ -1,0 +1,169 @@
+//! What can go wrong, one enum per operation.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hindcast_model::{Kind, SchemaError, TableId};
+
+use crate::log::LogError;
+
+/// Why a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The data directory cannot be used.
+    #[error("cannot {action} {path}")]
+    Directory {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// Another process has the data directory.
+    #[error("data directory {path} is in use by {}", owner(*pid))]
+    Locked {
+        /// The data directory.
+        path: PathBuf,
+        /// The process that holds it, where it said so.
+        pid: Option<u32>,
+    },
+    /// The log cannot be read.
+    #[error("cannot recover the log in {path}")]
+    Log {
+        /// The log directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: LogError,
+    },
+}
+
+fn owner(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+}
+
+impl OpenError {
+    /// Who has to act.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Directory { .. } => Kind::Unavailable,
+            Self::Locked { .. } => Kind::Busy,
+            Self::Log { source, .. } => source.kind(),
+        }
+    }
+}
+
+/// Why an append was not recorded. Nothing of it is visible, unless said otherwise.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AppendError {
+    /// A batch does not fit its table.
+    #[error("a batch of table {table} is refused")]
+    Schema {
+        /// The table.
+        table: TableId,
+        /// What is wrong.
+        #[source]
+        source: SchemaError,
+    },
+    /// The append is larger than a record may be.
+    #[error("an append of {n_bytes} bytes is larger than log.max_record_size, {limit} bytes")]
+    TooLarge {
+        /// Its size.
+        n_bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A write to the log failed; the log was put back to where it was.
+    #[error("cannot {action} log file {path}")]
+    Log {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: Arc<io::Error>,
+    },
+    /// The memory stayed full.
+    #[error("no room in memory after {waited:?}: {cause}")]
+    MemoryFull {
+        /// How long the append waited.
+        waited: std::time::Duration,
+        /// What keeps the memory full.
+        cause: String,
+    },
+    /// The store is closed or closing. If it closed while the append was under way the append may have been recorded.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl AppendError {
+    /// Who has to act.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Schema { .. } | Self::TooLarge { .. } => Kind::Invalid,
+            Self::MemoryFull { .. } => Kind::Busy,
+            Self::Log { .. } | Self::Closed => Kind::Unavailable,
+        }
+    }
+}
+
+/// Why a segment could not be read.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The object store failed.
+    #[error("cannot read segment {path}")]
+    Store {
+        /// The segment.
+        path: String,
+        /// Why.
+        #[source]
+        source: Arc<object_store::Error>,
+    },
+    /// The file is not what was written.
+    #[error("segment {path} is damaged")]
+    Corrupt {
+        /// The segment.
+        path: String,
+        /// How it shows.
+        #[source]
+        source: Arc<parquet::errors::ParquetError>,
+    },
+}
+
+impl ReadError {
+    /// Who has to act.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Store { source, .. } => match source.as_ref() {
+                object_store::Error::NotFound { .. } => Kind::Corrupt,
+                _ => Kind::Unavailable,
+            },
+            Self::Corrupt { .. } => Kind::Corrupt,
+        }
+    }
+}
+
+/// Why memory could not be sealed; its rows stay in memory and in the log.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SealError {
+    /// The store is closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl SealError {
+    /// Who has to act.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Closed => Kind::Unavailable,
+        }
+    }
+}

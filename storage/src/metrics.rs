@@ -1,0 +1,51 @@
+//! Counters and gauges of the store, for a registry that is passed in.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+/// What the store counts. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Metrics {
+    pub(crate) appends: Counter,
+    pub(crate) append_errors: Counter,
+    pub(crate) appended_rows: Counter,
+    pub(crate) log_bytes_written: Counter,
+    pub(crate) log_syncs: Counter,
+    pub(crate) log_bytes: Gauge<u64, AtomicU64>,
+    pub(crate) memory_bytes: Gauge<u64, AtomicU64>,
+    pub(crate) log_queue: Gauge,
+    pub(crate) sealed_rows: Counter,
+    pub(crate) sealed_bytes: Counter,
+    pub(crate) seal_errors: Counter,
+    pub(crate) compactions: Counter,
+    pub(crate) retired_segments: Counter,
+    pub(crate) retired_rows: Counter,
+    pub(crate) torn_bytes: Counter,
+}
+
+impl Metrics {
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("hindcast_storage");
+        let mut counter = |name: &str, help: &str, counter: &Counter| {
+            registry.register(name, help, counter.clone());
+        };
+        counter("appends", "appends that became durable", &self.appends);
+        counter("append_errors", "appends that failed", &self.append_errors);
+        counter("appended_rows", "rows that became durable", &self.appended_rows);
+        counter("log_written_bytes", "bytes written to the log", &self.log_bytes_written);
+        counter("log_syncs", "groups of appends that were synced together", &self.log_syncs);
+        counter("sealed_rows", "rows sealed into segments, roll-ups included", &self.sealed_rows);
+        counter("sealed_bytes", "bytes of segments written by sealing", &self.sealed_bytes);
+        counter("seal_errors", "seals, compactions and retentions that failed", &self.seal_errors);
+        counter("compactions", "partitions compacted", &self.compactions);
+        counter("retired_segments", "segments dropped by retention", &self.retired_segments);
+        counter("retired_rows", "rows dropped by retention", &self.retired_rows);
+        counter("torn_bytes", "bytes of unacknowledged appends cut off the log at open", &self.torn_bytes);
+        registry.register_with_unit("log", "size of the log", Unit::Bytes, self.log_bytes.clone());
+        registry.register_with_unit("memory", "memory of unsealed rows", Unit::Bytes, self.memory_bytes.clone());
+        registry.register("log_queue_appends", "appends waiting for the log", self.log_queue.clone());
+    }
+}

@@ -1,0 +1,168 @@
+//! The front door: opening, appending, snapshots, closing.
+
+mod lock;
+mod log_task;
+mod open;
+mod shared;
+
+pub(crate) use shared::{Shared, blocking};
+
+use std::sync::Arc;
+
+use hindcast_model::{Batch, Clock};
+use prometheus_client::registry::Registry;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use crate::config::ValidConfig;
+use crate::error::{AppendError, OpenError};
+use crate::ids::Lsn;
+use crate::log::fs::{LogFs, RealFs};
+use crate::log::payload;
+use crate::log::writer::Payload;
+use crate::memory;
+use crate::snapshot::Snapshot;
+use crate::status::StoreStatus;
+use crate::tail::Tail;
+
+/// Batches that become durable together or not at all.
+#[derive(Clone, Debug, Default)]
+pub struct Append {
+    /// The batches, of any tables.
+    pub batches: Vec<Batch>,
+}
+
+/// Proof that an append is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its position in the log.
+    pub lsn: Lsn,
+    /// How many rows it had.
+    pub n_rows: usize,
+}
+
+/// An open store. Clones share it; when the last is dropped without [`Store::close`], what was appended is still
+/// durable and the next open recovers it.
+#[derive(Clone, Debug)]
+pub struct Store(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    shared: Arc<Shared>,
+    log: mpsc::Sender<log_task::Command>,
+    tracker: TaskTracker,
+    cancel: CancellationToken,
+    _cancel_on_drop: DropGuard,
+}
+
+impl Store {
+    /// Opens the store in its data directory, takes the directory's lock and recovers the log.
+    ///
+    /// # Errors
+    /// The directory cannot be used or is in use; the log or the catalogue is damaged or from a later build.
+    pub async fn open(config: ValidConfig, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        Self::open_on(config, clock, Arc::new(RealFs)).await
+    }
+
+    /// [`Store::open`] on another file system.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn open_on(config: ValidConfig, clock: Arc<dyn Clock>, fs: Arc<dyn LogFs>) -> Result<Self, OpenError> {
+        let opened = blocking(move || open::open(config, clock, fs)).await?;
+        let tracker = TaskTracker::new();
+        let cancel = CancellationToken::new();
+        let queue_len = opened.shared.config.log.queue_len;
+        let (log, commands) = mpsc::channel(queue_len);
+        let (shared, writer) = (Arc::clone(&opened.shared), opened.writer);
+        tracker.spawn_blocking(move || log_task::run(&shared, writer, commands));
+        let guard = cancel.clone().drop_guard();
+        Ok(Self(Arc::new(Inner { shared: opened.shared, log, tracker, cancel, _cancel_on_drop: guard })))
+    }
+
+    /// Makes batches durable and visible. On return the rows survive a crash and are in every later snapshot.
+    ///
+    /// Waits while the memory is full. Cancel safety: a dropped append is either recorded whole or not at all.
+    ///
+    /// # Errors
+    /// The batches do not fit their tables, or the log cannot be written.
+    pub async fn append(&self, append: Append) -> Result<Receipt, AppendError> {
+        let shared = &self.0.shared;
+        let result = self.append_counted(append).await;
+        if result.is_err() {
+            shared.metrics.append_errors.inc();
+        }
+        result
+    }
+
+    async fn append_counted(&self, append: Append) -> Result<Receipt, AppendError> {
+        let shared = &self.0.shared;
+        let n_rows = append.batches.iter().map(Batch::n_rows).sum();
+        if n_rows == 0 {
+            return Ok(Receipt { lsn: shared.state.read().lsn, n_rows });
+        }
+        shared.wait_for_room().await?;
+        let limit = usize::try_from(shared.config.log.max_record_size.as_u64()).unwrap_or(usize::MAX);
+        let pending = blocking(move || encode(append, limit)).await?;
+        let (reply, replied) = oneshot::channel();
+        shared.metrics.log_queue.inc();
+        let sent = self.0.log.send(log_task::Command::Append(Box::new(pending), reply)).await;
+        if sent.is_err() {
+            shared.metrics.log_queue.dec();
+            return Err(AppendError::Closed);
+        }
+        let lsn = replied.await.map_err(|_closed| AppendError::Closed)??;
+        Ok(Receipt { lsn, n_rows })
+    }
+
+    /// The store as it is now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.0.shared.snapshot()
+    }
+
+    /// The appends from now on.
+    #[must_use]
+    pub fn tail(&self) -> Tail {
+        Tail::new(self.0.shared.tail_receiver())
+    }
+
+    /// What the store says of itself.
+    #[must_use]
+    pub fn status(&self) -> StoreStatus {
+        self.0.shared.status()
+    }
+
+    /// Registers the store's metrics as `hindcast_storage_…`.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        self.0.shared.metrics.register(registry);
+    }
+
+    /// Stops taking appends, finishes those under way and ends the background work.
+    pub async fn close(&self) {
+        // The log task ends when it has answered what is queued; the others when they see the token.
+        let stopped = self.0.log.send(log_task::Command::Stop).await;
+        if stopped.is_err() {
+            tracing::debug!("the log task had ended before");
+        }
+        self.0.cancel.cancel();
+        self.0.tracker.close();
+        self.0.tracker.wait().await;
+        self.0.shared.close_tail();
+    }
+}
+
+fn encode(append: Append, limit: usize) -> Result<log_task::Pending, AppendError> {
+    let (batches, parts) =
+        memory::prepare(&append.batches).map_err(|(table, source)| AppendError::Schema { table, source })?;
+    let payload = Payload::new(payload::encode(batches.iter()));
+    let n_bytes = payload.bytes.len();
+    if n_bytes > limit {
+        return Err(AppendError::TooLarge { n_bytes, limit });
+    }
+    Ok(log_task::Pending { payload, batches, parts })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! What the front door and the background tasks have in common.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hindcast_model::{Clock, TableId};
+use object_store::ObjectStore;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Notify, broadcast};
+
+use super::lock::DirLock;
+use crate::config::ValidConfig;
+use crate::error::AppendError;
+use crate::memory::{Limits, State};
+use crate::metrics::Metrics;
+use crate::segment::MetadataCache;
+use crate::snapshot::Snapshot;
+use crate::status::{StoreStatus, TableStatus};
+use crate::tail::Appended;
+
+/// The parts of an open store that its tasks share. Holds no end of a queue, so that tasks end when the door is gone.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: ValidConfig,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) state: RwLock<State>,
+    pub(crate) metrics: Metrics,
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) cache: Arc<MetadataCache>,
+    /// Told when memory was freed.
+    pub(crate) room: Notify,
+    /// Told when a partition is due.
+    pub(crate) due: Notify,
+    pub(crate) faults: Mutex<Faults>,
+    pub(crate) tail: Mutex<Option<broadcast::Sender<Arc<Appended>>>>,
+    /// Held for as long as the store is open.
+    pub(crate) _lock: DirLock,
+}
+
+/// What went wrong and still matters.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Faults {
+    pub(crate) log: Option<String>,
+    pub(crate) seal: Option<String>,
+    pub(crate) missing: Vec<String>,
+    pub(crate) torn_bytes: u64,
+    pub(crate) quarantined: Vec<String>,
+    pub(crate) log_files: usize,
+}
+
+impl Shared {
+    pub(crate) fn limits(&self) -> Limits {
+        let memory = &self.config.memory;
+        Limits {
+            max_bytes: usize::try_from(memory.max_size.as_u64()).unwrap_or(usize::MAX),
+            max_rows: memory.max_partition_rows,
+            max_age: memory.max_age,
+            max_partitions: memory.max_partitions,
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot::of(&self.state.read(), Arc::clone(&self.store))
+    }
+
+    pub(crate) fn tail_receiver(&self) -> broadcast::Receiver<Arc<Appended>> {
+        match self.tail.lock().as_ref() {
+            Some(sender) => sender.subscribe(),
+            // After close: a receiver whose sender is gone.
+            None => broadcast::channel(1).1,
+        }
+    }
+
+    pub(crate) fn close_tail(&self) {
+        drop(self.tail.lock().take());
+    }
+
+    /// Waits until the memory has room.
+    pub(crate) async fn wait_for_room(&self) -> Result<(), AppendError> {
+        let limit = self.limits().max_bytes;
+        let wait = async {
+            loop {
+                let mut freed = std::pin::pin!(self.room.notified());
+                // Enabled before the look, so that room made in between is not missed.
+                freed.as_mut().enable();
+                if self.state.read().n_bytes() < limit {
+                    return;
+                }
+                self.due.notify_one();
+                freed.await;
+            }
+        };
+        let patience: Duration = self.config.memory.max_wait;
+        tokio::time::timeout(patience, wait).await.map_err(|_elapsed| AppendError::MemoryFull {
+            waited: patience,
+            cause: self.faults.lock().seal.clone().unwrap_or_else(|| "sealing is behind".to_owned()),
+        })
+    }
+
+    pub(crate) fn status(&self) -> StoreStatus {
+        let snapshot = self.snapshot();
+        let tables = TableId::ALL.map(|table| TableStatus {
+            table,
+            stats: snapshot.stats(table),
+            held: snapshot.held_range(table),
+        });
+        let faults = self.faults.lock().clone();
+        let state = self.state.read();
+        StoreStatus {
+            lsn: state.lsn,
+            tables: tables.to_vec(),
+            log_bytes: self.metrics.log_bytes.get(),
+            log_files: faults.log_files,
+            memory_bytes: state.n_bytes(),
+            oldest_unsealed_lsn: state.oldest_unsealed(),
+            oldest_unsealed_at: state.oldest_arrival(),
+            last_log_error: faults.log,
+            last_seal_error: faults.seal,
+            missing_segments: faults.missing,
+            torn_bytes: faults.torn_bytes,
+            quarantined: faults.quarantined,
+        }
+    }
+}
+
+/// Runs what blocks or computes on a thread for that. A panic there is a panic here.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(failure) => std::panic::resume_unwind(failure.into_panic()),
+    }
+}
