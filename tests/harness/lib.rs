@@ -1,1 +1,16 @@
-//! What the integration tests share.
+//! What the integration tests and the benchmark share: the built binary, servers on temporary directories, HTTP,
+//! the folder of recordings, programs in `.venv`, and the list of what was skipped.
+//!
+//! Everything goes through the doors a user has: the command line, HTTP, gRPC and Flight.
+#![forbid(unsafe_code)]
+
+pub mod flight;
+pub mod http;
+mod pause;
+pub mod repository;
+mod server;
+pub mod skip;
+pub mod tool;
+
+pub use pause::pause;
+pub use server::{Options, Server};

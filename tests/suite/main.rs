@@ -1,2 +1,5 @@
+//! The integration tests: the whole house, through the doors a user has. One binary, so that it links once.
 #![cfg(test)]
-//! The integration tests of the whole house.
+
+mod layering;
+mod tidy;

@@ -1,0 +1,2 @@
+//! The benchmark: Hindcast beside DuckDB on the same generated flows.
+fn main() {}
