@@ -42,6 +42,16 @@ impl Server {
     /// # Errors
     /// It ended, or did not answer in time; the error shows what it said.
     pub fn start(data_dir: &Path, options: &Options) -> Result<Self> {
+        let mut server = Self::spawn(data_dir, options)?;
+        server.wait_until_ready()?;
+        Ok(server)
+    }
+
+    /// Starts a server on that data directory and does not wait for it.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn spawn(data_dir: &Path, options: &Options) -> Result<Self> {
         let (http, grpc) = (free_port()?, free_port()?);
         let log = log_path(data_dir);
         let stderr = File::options().create(true).append(true).open(&log).context("cannot write the server's log")?;
@@ -57,9 +67,7 @@ impl Server {
             .stdout(Stdio::null())
             .stderr(stderr);
         let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
-        let mut server = Self { child, http, grpc, data_dir: data_dir.to_path_buf() };
-        server.wait_until_ready()?;
-        Ok(server)
+        Ok(Self { child, http, grpc, data_dir: data_dir.to_path_buf() })
     }
 
     fn wait_until_ready(&mut self) -> Result<()> {

@@ -1,8 +1,11 @@
 //! The integration tests: the whole house, through the doors a user has. One binary, so that it links once.
 #![cfg(test)]
 
+mod bad_input;
+mod crash;
 mod doors;
 mod import;
+mod judges;
 mod layering;
 mod oracle;
 mod recordings;
