@@ -1,0 +1,97 @@
+//! What a walk goes through: segments, their row groups, and batches in memory, ordered by the time they begin at.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use hindcast_model::TableId;
+use hindcast_storage::Segment;
+
+use super::read::SegmentReader;
+
+/// The column that a table is ordered and partitioned by.
+pub(super) const fn time_column(table: TableId) -> &'static str {
+    match table {
+        TableId::Workloads | TableId::Policies => "valid_from",
+        TableId::Flows
+        | TableId::RuntimeEvents
+        | TableId::AgentEvents
+        | TableId::Edges1m
+        | TableId::Edges1h
+        | TableId::Losses
+        | TableId::Ingested => "time",
+    }
+}
+
+/// A direction of time; ranks ascend in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    Forward,
+    Backward,
+}
+
+impl Direction {
+    /// A time as a number that ascends in this direction.
+    pub(super) const fn rank(self, time: i64) -> i64 {
+        match self {
+            Self::Forward => time,
+            Self::Backward => !time,
+        }
+    }
+
+    /// The first rank of rows between two times.
+    pub(super) const fn first_rank(self, min: i64, max: i64) -> i64 {
+        match self {
+            Self::Forward => min,
+            Self::Backward => !max,
+        }
+    }
+
+    /// An id as a number that ascends in this direction.
+    pub(super) const fn id_rank(self, id: u64) -> u64 {
+        match self {
+            Self::Forward => id,
+            Self::Backward => !id,
+        }
+    }
+}
+
+/// Rows that are read together.
+#[derive(Clone, Debug)]
+pub(super) enum Part {
+    /// A whole segment, whose footer was not looked at yet.
+    Segment(Arc<Segment>),
+    /// A row group of a segment.
+    Group(Arc<SegmentReader>, usize),
+    /// Rows in memory.
+    Memory(RecordBatch),
+}
+
+/// A part that was not opened yet.
+#[derive(Debug)]
+pub(super) struct Queued {
+    /// No row of it comes before this.
+    pub(super) rank: i64,
+    pub(super) part: Part,
+}
+
+impl PartialEq for Queued {
+    fn eq(&self, other: &Self) -> bool {
+        self.rank == other.rank
+    }
+}
+
+impl Eq for Queued {}
+
+impl PartialOrd for Queued {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Queued {
+    /// The first rank is the greatest, as a heap wants it.
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.rank.cmp(&self.rank)
+    }
+}

@@ -1,0 +1,83 @@
+//! Statistics of a row group, and of its pages, for pruning.
+
+use std::collections::HashMap;
+
+use hindcast_model::{ColumnKind, TableId};
+use parquet::bloom_filter::Sbbf;
+use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::statistics::Statistics as Parquet;
+
+use super::read::SegmentReader;
+use crate::filter::prune::Statistics;
+
+/// What the footer says of a row group.
+pub(super) struct GroupStatistics<'a> {
+    pub(super) reader: &'a SegmentReader,
+    pub(super) group: &'a RowGroupMetaData,
+    pub(super) table: TableId,
+    /// Bloom filters that were read, by column.
+    pub(super) blooms: HashMap<&'static str, Sbbf>,
+}
+
+impl GroupStatistics<'_> {
+    fn column(&self, column: &str) -> Option<&Parquet> {
+        self.group.column(self.reader.leaf(column)?).statistics()
+    }
+}
+
+impl Statistics for GroupStatistics<'_> {
+    fn n_rows(&self) -> u64 {
+        u64::try_from(self.group.num_rows()).unwrap_or(0)
+    }
+
+    fn nulls(&self, column: &str) -> Option<u64> {
+        // A column that the file does not have is null throughout.
+        if self.reader.leaf(column).is_none() {
+            return Some(self.n_rows());
+        }
+        self.column(column)?.null_count_opt()
+    }
+
+    fn text_bounds(&self, column: &str) -> Option<(&str, &str)> {
+        let statistics = self.column(column)?;
+        if !matches!(statistics, Parquet::ByteArray(_)) {
+            return None;
+        }
+        let least = std::str::from_utf8(statistics.min_bytes_opt()?).ok()?;
+        let most = std::str::from_utf8(statistics.max_bytes_opt()?).ok()?;
+        Some((least, most))
+    }
+
+    fn number_bounds(&self, column: &str) -> Option<(i128, i128)> {
+        let kind = self.table.columns().iter().find(|known| known.name == column)?.kind;
+        let widen = |value: i64| widen(kind, value);
+        match self.column(column)? {
+            Parquet::Int32(bounds) => {
+                Some((widen(i64::from(*bounds.min_opt()?)), widen(i64::from(*bounds.max_opt()?))))
+            }
+            Parquet::Int64(bounds) => Some((widen(*bounds.min_opt()?), widen(*bounds.max_opt()?))),
+            _ => None,
+        }
+    }
+
+    fn may_hold(&self, column: &str, text: &str) -> bool {
+        self.blooms.get(column).is_none_or(|bloom| bloom.check(text))
+    }
+}
+
+/// A stored number as what it stands for: Parquet keeps unsigned ones in signed places.
+pub(super) fn widen(kind: ColumnKind, value: i64) -> i128 {
+    match kind {
+        ColumnKind::U64 => i128::from(value.cast_unsigned()),
+        ColumnKind::U32 => i128::from(value & i64::from(u32::MAX)),
+        _ => i128::from(value),
+    }
+}
+
+/// Earliest and latest time in a row group, if its statistics say.
+pub(super) fn time_bounds(reader: &SegmentReader, group: &RowGroupMetaData, column: &str) -> Option<(i64, i64)> {
+    match group.column(reader.leaf(column)?).statistics()? {
+        Parquet::Int64(bounds) => Some((*bounds.min_opt()?, *bounds.max_opt()?)),
+        _ => None,
+    }
+}
