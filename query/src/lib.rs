@@ -15,4 +15,5 @@ mod nearest;
 pub use engine::{Config, Cursor, CursorError, Engine, EventQuery, EventStream, FollowStream, Followed, Order, Pick};
 pub use error::{FilterError, QueryError};
 pub use filter::Filter;
+pub use hindcast_storage::Lsn;
 pub use limits::{Cut, CutReason, Limits};
