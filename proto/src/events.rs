@@ -6,6 +6,11 @@ use std::fmt;
 use hindcast_model::tables::{agent_events, flows, losses, runtime_events};
 use hindcast_model::{Batch, SchemaError, SourceKind, TableId, Timestamp};
 
+use crate::hubble::Scratch;
+
+/// The reason of a loss that a Tetragon exporter reported.
+pub(crate) const RATE_LIMIT_REASON: &str = "export_rate_limit";
+
 /// Where events come from; the same for all of one input.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'a> {
@@ -28,6 +33,7 @@ pub struct EventBuilders {
     pub agent_events: agent_events::Builder,
     /// Reports of loss, and of a source's own state.
     pub losses: losses::Builder,
+    pub(crate) scratch: Scratch,
 }
 
 impl EventBuilders {
@@ -142,4 +148,11 @@ pub struct Rejection {
     pub reason: RejectReason,
     /// Where: names the field.
     pub detail: Cow<'static, str>,
+}
+
+impl Rejection {
+    #[cold]
+    pub(crate) fn new(reason: RejectReason, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
 }

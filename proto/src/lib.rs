@@ -5,7 +5,13 @@
 #![forbid(unsafe_code)]
 
 mod events;
+pub mod hubble;
+pub mod json;
+pub mod line;
 mod raw;
+mod schema;
+pub mod tetragon_codec;
+mod wire;
 
 pub use events::{EventBuilders, Origin, Recorded, RejectReason, Rejection};
 pub use raw::RawMessage;
