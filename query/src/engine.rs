@@ -19,7 +19,8 @@ use tokio::sync::mpsc;
 
 pub use self::cursor::{Cursor, CursorError};
 pub use self::follow::{FollowStream, Followed};
-pub(crate) use self::read::Reader;
+pub(crate) use self::part::time_column;
+pub(crate) use self::read::{Reader, SegmentBytes, shape};
 pub use self::stream::EventStream;
 use self::walk::{Scope, Walk};
 use crate::{Filter, Limits, QueryError};
@@ -187,6 +188,10 @@ impl Engine {
             drop(permit);
         });
         Ok(EventStream::new(schema, receiver, stop))
+    }
+
+    pub(crate) fn reader(&self) -> Arc<Reader> {
+        Arc::clone(&self.0.reader)
     }
 
     pub(crate) async fn permit(&self) -> Result<tokio::sync::OwnedSemaphorePermit, QueryError> {

@@ -11,9 +11,11 @@ mod error;
 pub mod filter;
 mod limits;
 mod nearest;
+pub mod sql;
 
 pub use engine::{Config, Cursor, CursorError, Engine, EventQuery, EventStream, FollowStream, Followed, Order, Pick};
 pub use error::{FilterError, QueryError};
 pub use filter::Filter;
 pub use hindcast_storage::Lsn;
 pub use limits::{Cut, CutReason, Limits};
+pub use sql::SqlStream;

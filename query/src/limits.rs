@@ -107,6 +107,11 @@ impl Budget {
         (self.started.elapsed() >= self.limits.max_time).then(|| self.cut(CutReason::Time))
     }
 
+    /// The time that is left.
+    pub(crate) fn time_left(&self) -> Duration {
+        self.limits.max_time.saturating_sub(self.started.elapsed())
+    }
+
     /// Whether so much memory is too much.
     pub(crate) fn holds(&self, n_bytes: usize) -> Option<Cut> {
         let held = u64::try_from(n_bytes).unwrap_or(u64::MAX);

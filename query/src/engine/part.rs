@@ -10,7 +10,7 @@ use hindcast_storage::Segment;
 use super::read::SegmentReader;
 
 /// The column that a table is ordered and partitioned by.
-pub(super) const fn time_column(table: TableId) -> &'static str {
+pub(crate) const fn time_column(table: TableId) -> &'static str {
     match table {
         TableId::Workloads | TableId::Policies => "valid_from",
         TableId::Flows
