@@ -66,6 +66,7 @@ fn append_verdict(draw: &Draw<'_>, row: usize, into: &mut Builder) {
     into.is_reply.set(row, draw.is_reply);
     if !matches!(draw.application, Application::None) {
         into.event_type.set(row, EVENT_L7);
+        into.event_sub_type.set(row, 0);
         into.flow_type.set(row, "L7");
         return;
     }
@@ -139,7 +140,9 @@ fn append_application(draw: &Draw<'_>, row: usize, into: &mut Builder) {
             into.dns_query.set(row, query);
             into.dns_qtypes.set(row, "A");
             into.dns_observation_source.set(row, "proxy");
-            into.dns_rcode.set(row, rcode);
+            if rcode != 0 {
+                into.dns_rcode.set(row, rcode);
+            }
             if let Some(ip) = ip {
                 into.dns_ips.set(row, ip);
                 into.dns_ttl_s.set(row, DNS_TTL_S);

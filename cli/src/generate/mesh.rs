@@ -65,7 +65,7 @@ fn workload(recipe: &Recipe, chance: &mut Chance, index: usize, n_nodes: usize, 
                     name: pod_name(&name, replica_set, chance.bits()),
                     ip: pod_ip(*n_pods),
                     node: usize::try_from(chance.below(n_nodes as u64)).unwrap_or(0),
-                    endpoint_id: u32::try_from(chance.below(4096)).unwrap_or(0),
+                    endpoint_id: 1 + u32::try_from(chance.below(65_535)).unwrap_or(0),
                     since,
                 }
             });

@@ -122,7 +122,7 @@ fn workload(
                     },
                     ip: pod_ip(*n_pods),
                     node: usize::try_from(chance.below(N_NODES as u64)).unwrap_or(0),
-                    endpoint_id: u32::try_from(chance.below(4096)).unwrap_or(0),
+                    endpoint_id: 1 + u32::try_from(chance.below(65_535)).unwrap_or(0),
                     // A rollout replaces one replica after the other.
                     since: since.saturating_add(Duration::from_secs(if rollout == 0 { 0 } else { 40 * replica })),
                 }

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use hindcast_model::Timestamp;
 use hindcast_model::tables::flows;
+use hindcast_model::{ColumnDef, SourceKind, TableId, Timestamp};
+use hindcast_proto::line::decode_line;
+use hindcast_proto::{EventBuilders, Origin};
 
 use super::{End, Recipe, Shape, Traffic, columns, json, runtime};
 
@@ -112,4 +114,56 @@ fn instants_print_as_rfc_3339() {
     check(951_827_696, 5, "2000-02-29T12:34:56.000000005Z");
     check(1_780_000_000, 999_999_999, "2026-05-28T20:26:40.999999999Z");
     check(-1, 0, "1969-12-31T23:59:59.000000000Z");
+}
+
+const ORIGIN: Origin<'static> = Origin { kind: SourceKind::Generated, source: columns::SOURCE, recorded_at: START };
+
+#[test]
+fn a_row_and_the_line_of_the_same_draw_decode_to_the_same() {
+    for shape in [MESH, Shape::Shops] {
+        let recipe = recipe(shape, 24, 2_000);
+        let fleet = recipe.fleet();
+        let (mut rows, mut decoded) = (flows::Builder::default(), EventBuilders::default());
+        for draw in Traffic::new(&recipe, &fleet) {
+            columns::append(&draw, START, &mut rows);
+            let mut line = Vec::new();
+            json::write_line(&draw, &mut line);
+            let text = String::from_utf8(line.clone()).unwrap();
+            decode_line(&mut line, &ORIGIN, &mut decoded).unwrap_or_else(|rejection| panic!("{rejection}: {text}"));
+        }
+        let (rows, decoded) = (rows.finish().unwrap(), decoded.flows.finish().unwrap());
+        // Hubble has no fields for counts of bytes and packets.
+        let left_out = ["bytes_sent", "packets_sent"];
+        let mut complaints = Vec::new();
+        for ColumnDef { name, .. } in flows::COLUMNS.iter().filter(|column| !left_out.contains(&column.name)) {
+            let without_dictionary = |records: &arrow::array::RecordBatch| {
+                arrow::compute::cast(records.column_by_name(name).unwrap(), &plain(name)).unwrap()
+            };
+            let (row, line) = (without_dictionary(&rows), without_dictionary(&decoded));
+            if let Some(index) = (0..rows.num_rows()).find(|index| row.slice(*index, 1) != line.slice(*index, 1)) {
+                complaints.push(format!("{name}: {:?} is {:?}", row.slice(index, 1), line.slice(index, 1)));
+            }
+        }
+        assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    }
+}
+
+/// The type of a column without its dictionary.
+fn plain(column: &str) -> arrow::datatypes::DataType {
+    match TableId::Flows.schema().field_with_name(column).unwrap().data_type() {
+        arrow::datatypes::DataType::Dictionary(_, values) => values.as_ref().clone(),
+        other => other.clone(),
+    }
+}
+
+#[test]
+fn lines_of_programs_are_runtime_events() {
+    let recipe = recipe(Shape::Shops, 24, 1);
+    let fleet = recipe.fleet();
+    let mut builders = EventBuilders::default();
+    let lines = runtime::lines(&recipe, &fleet);
+    for (_, line) in &lines {
+        decode_line(&mut line.clone().into_bytes(), &ORIGIN, &mut builders).unwrap();
+    }
+    assert_eq!(builders.runtime_events.row(), lines.len());
 }
