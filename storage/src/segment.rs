@@ -1,6 +1,7 @@
 //! Sealed files: what a reader knows of one before it opens it, and its footer once it has.
 
 mod cache;
+mod scan;
 
 pub(crate) use cache::MetadataCache;
 
