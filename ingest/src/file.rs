@@ -1,0 +1,25 @@
+//! Recordings in files: read once ([`import`]), or followed while they are written ([`Follower`]).
+
+mod blocks;
+mod config;
+mod content;
+mod decode;
+mod follow;
+mod frame;
+mod import;
+mod inputs;
+pub(crate) mod known;
+mod open;
+mod pump;
+mod report;
+mod summary;
+
+pub use config::{FollowConfig, ImportConfig};
+pub use content::Packing;
+pub use follow::Follower;
+pub use import::{ImportError, import};
+pub use inputs::InputError;
+pub use known::Tally;
+pub(crate) use report::{ReportArgs, report};
+pub(crate) use summary::Rejected as RejectedByReason;
+pub use summary::{FileState, FileSummary, ImportSummary, Progress, RejectedLine, RejectedLines};

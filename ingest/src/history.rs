@@ -1,0 +1,158 @@
+//! What the store already holds, read back: event keys, progress of inputs, workload facts.
+
+use futures::TryStreamExt as _;
+use hashbrown::HashMap;
+use hindcast_model::tables::{ingested, workloads};
+use hindcast_model::{TableId, TimeRange, Timestamp, event_id};
+use hindcast_storage::{ReadError, Snapshot};
+
+use arrow::array::RecordBatch;
+
+use crate::directory::{Directory, Fact, Subject};
+use crate::file::known::{FingerprintText, Known, Reached, Tally};
+use crate::seen::{BatchKeys, Key, Minute};
+
+/// Minutes loaded together at most; more would hold many keys that may not be needed.
+const MAX_MINUTES: i64 = 60;
+
+/// The keys of some minutes.
+#[derive(Debug)]
+pub(crate) struct LoadedSeen {
+    pub(crate) minutes: HashMap<Minute, Vec<Key>>,
+    /// How many of the minutes asked for they are, counted from the first.
+    pub(crate) n_done: usize,
+}
+
+/// Hands every batch of a table with a row in `range` to `each`: `columns` of segments, all columns of memory.
+async fn read(
+    snapshot: &Snapshot,
+    table: TableId,
+    range: TimeRange,
+    columns: &[&str],
+    mut each: impl FnMut(&RecordBatch) + Send,
+) -> Result<(), ReadError> {
+    for segment in snapshot.segments(table, range) {
+        let mut batches = segment.scan(range, columns).await?;
+        while let Some(records) = batches.try_next().await? {
+            each(&records);
+        }
+    }
+    for batch in snapshot.memory(table, range) {
+        each(&batch.records);
+    }
+    Ok(())
+}
+
+/// The keys recorded in the first of the `missing` minutes and in those that follow closely. Requires: sorted, not
+/// empty.
+pub(crate) async fn seen(snapshot: &Snapshot, missing: &[Minute]) -> Result<LoadedSeen, ReadError> {
+    let Some(first) = missing.first().copied() else { return Ok(LoadedSeen { minutes: HashMap::new(), n_done: 0 }) };
+    let table = first.table;
+    let together: Vec<Minute> = missing
+        .iter()
+        .copied()
+        .take_while(|minute| minute.table == table && minute.number - first.number < MAX_MINUTES)
+        .collect();
+    let last = together.last().copied().unwrap_or(first);
+    let mut minutes: HashMap<Minute, Vec<Key>> = together.iter().map(|minute| (*minute, Vec::new())).collect();
+    let range = TimeRange::new(first.start(), last.end()).unwrap_or(TimeRange::ALL);
+    let mut columns: Vec<&str> = event_id::columns(table).unwrap_or_default().to_vec();
+    columns.push("uuid");
+    read(snapshot, table, range, &columns, |records| {
+        let batch = BatchKeys::of(table, records);
+        for (time, key) in batch.times.iter().zip(batch.keys) {
+            if let Some(keys) = minutes.get_mut(&Minute::of(table, *time)) {
+                keys.push(key);
+            }
+        }
+    })
+    .await?;
+    Ok(LoadedSeen { minutes, n_done: together.len() })
+}
+
+/// How far each input was read: its latest row holds.
+pub(crate) async fn known(snapshot: &Snapshot) -> Result<Known, ReadError> {
+    let mut rows: Vec<(i64, Reached)> = Vec::new();
+    let mut latest: HashMap<(String, Option<u64>), usize> = HashMap::new();
+    let columns: Vec<&str> = TableId::Ingested.columns().iter().map(|column| column.name).collect();
+    read(snapshot, TableId::Ingested, TimeRange::ALL, &columns, |records| {
+        let Ok(view) = ingested::View::new(records) else { return };
+        for row in 0..view.n_rows() {
+            let Some((time, reached)) = reached(&view, row) else { continue };
+            // One input by name and head; with each row it only moves forward.
+            let name = (reached.source.clone(), reached.fingerprint.map(crate::file::known::Fingerprint::hash));
+            match latest.get(&name).and_then(|index| rows.get_mut(*index)) {
+                Some(known) if (known.0, known.1.position) <= (time, reached.position) => *known = (time, reached),
+                Some(_) => {}
+                None => {
+                    latest.insert(name, rows.len());
+                    rows.push((time, reached));
+                }
+            }
+        }
+    })
+    .await?;
+    rows.sort_by_key(|(time, reached)| (*time, reached.position));
+    let mut known = Known::default();
+    rows.into_iter().for_each(|(_, reached)| known.learn(reached));
+    Ok(known)
+}
+
+fn reached(view: &ingested::View<'_>, row: usize) -> Option<(i64, Reached)> {
+    let text = view.fingerprint.get(row);
+    // A text of another form is from a later build: the input is read again, and its events are known.
+    let parsed = match text {
+        Some(text) => Some(FingerprintText::parse(text)?),
+        None => None,
+    };
+    let reached = Reached {
+        source: view.source.get(row)?.to_owned(),
+        fingerprint: parsed.map(|text| text.fingerprint),
+        position: view.position.get(row)?,
+        mark: parsed.map(|text| text.mark).unwrap_or_default(),
+        pending: parsed.map(|text| text.pending).unwrap_or_default(),
+        is_complete: view.is_complete.get(row)?,
+        tally: Tally {
+            recorded: view.recorded.get(row)?,
+            deduplicated: view.deduplicated.get(row)?,
+            rejected: view.rejected.get(row)?,
+        },
+        last_event_time: view.last_event_time.get(row).map(Timestamp::from_nanos),
+    };
+    Some((view.time.get(row)?, reached))
+}
+
+/// The workload facts, in the order in which they were learned.
+pub(crate) async fn directory(snapshot: &Snapshot, mut directory: Directory) -> Result<Directory, ReadError> {
+    let mut rows = Vec::new();
+    let columns: Vec<&str> = TableId::Workloads.columns().iter().map(|column| column.name).collect();
+    read(snapshot, TableId::Workloads, TimeRange::ALL, &columns, |records| {
+        let Ok(view) = workloads::View::new(records) else { return };
+        for row in 0..view.n_rows() {
+            let text = |text: Option<&str>| text.map(str::to_owned);
+            let fact = Fact {
+                namespace: text(view.namespace.get(row)),
+                pod: text(view.pod.get(row)),
+                workload: text(view.workload.get(row)),
+                workload_kind: text(view.workload_kind.get(row)),
+                labels: text(view.labels.get(row)),
+                identity: view.identity.get(row),
+                images: text(view.images.get(row)),
+            };
+            let ip = text(view.ip.get(row));
+            let pod = if ip.is_some() { None } else { fact.pod.clone().map(|pod| (fact.namespace.clone(), pod)) };
+            let subject = Subject { cluster: text(view.cluster.get(row)), ip, pod };
+            let times = view.valid_from.get(row).zip(view.learned_at.get(row));
+            if let Some((valid_from, learned_at)) = times {
+                rows.push((learned_at, Timestamp::from_nanos(valid_from), subject, fact));
+            }
+        }
+    })
+    .await?;
+    rows.sort_by_key(|(learned_at, valid_from, _, _)| (*learned_at, *valid_from));
+    for (_, valid_from, subject, fact) in rows {
+        directory.restore(subject, valid_from, fact);
+    }
+    let _n_entries = directory.forget();
+    Ok(directory)
+}
