@@ -18,12 +18,21 @@ pub fn push(list: &mut String, item: &str) {
         list.push_str(EMPTY_ITEM);
         return;
     }
+    // Nearly every item is plain; a loop without an exit is one the compiler makes wide.
+    if !item.bytes().fold(false, |found, byte| found | is_special(byte)) {
+        list.push_str(item);
+        return;
+    }
     for character in item.chars() {
         if matches!(character, ',' | '\\') {
             list.push('\\');
         }
         list.push(character);
     }
+}
+
+const fn is_special(byte: u8) -> bool {
+    byte == b',' || byte == b'\\'
 }
 
 /// The list form of several items; `None` for no items.
@@ -50,6 +59,10 @@ pub fn split(list: &str) -> impl Iterator<Item = Cow<'_, str>> {
 
 /// Where the first unescaped comma stands, or the length of the text.
 fn item_end(text: &str) -> usize {
+    let Some(first) = text.bytes().position(is_special) else { return text.len() };
+    if text.as_bytes().get(first) == Some(&b',') {
+        return first;
+    }
     let mut escaped = false;
     for (position, byte) in text.bytes().enumerate() {
         match byte {
