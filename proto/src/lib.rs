@@ -4,10 +4,14 @@
 //! [`tetragon_codec`]); and back. What no column holds stays in `rest`, so that a message comes back as it was.
 #![forbid(unsafe_code)]
 
+pub mod dynamic;
 mod events;
 pub mod hubble;
 pub mod json;
 pub mod line;
+pub mod mask;
+#[cfg(test)]
+mod properties;
 mod raw;
 mod schema;
 pub mod tetragon_codec;
