@@ -3,15 +3,21 @@
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use hindcast_proto::flow::FlowFilter;
 use hindcast_tests::skip::skip;
-use hindcast_tests::tool::{Ended, run_hindcast};
+use hindcast_tests::tool::{Ended, run, run_hindcast};
 use hindcast_tests::{Options, Server};
+use prost::Message as _;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
+use tonic::Code;
 
+use crate::doors::{everything, flows};
 use crate::import::number;
 
 /// A good flow with that number.
@@ -282,4 +288,71 @@ fn a_damaged_segment_is_an_error_that_names_it() {
     assert_ne!(ended.code, Some(0), "{}", ended.stdout);
     let name = segment.file_name().unwrap().to_string_lossy().into_owned();
     assert!(ended.stderr.contains(&name), "{name} is not named: {}", ended.stderr);
+}
+
+/// On a disk of 6 MiB, in a name space of its own: the import fails and says why; with more room it goes on, and
+/// nothing is lost or there twice.
+#[test]
+fn a_full_disk_is_named_and_costs_nothing() {
+    const TEST: &str = "bad_input::a_full_disk_is_named_and_costs_nothing";
+    let can_mount = run(Command::new("unshare").args(["-rm", "sh", "-c", "mount -t tmpfs -o size=1m tmpfs /mnt"]));
+    if !can_mount.is_ok_and(|ended| ended.code == Some(0)) {
+        skip(TEST, "a small disk cannot be mounted here: unshare or mount is not permitted");
+        return;
+    }
+    let place = Place::new();
+    let long = |number| flow(number).replacen("n1", &format!("node-{number}-{}", "x".repeat(number % 300)), 2);
+    let path = place.file("flows.jsonl", (1..=60_000).map(long).collect::<Vec<_>>().join("\n").as_bytes());
+    let script = r#"
+        mkdir -p "$2" && mount -t tmpfs -o size=6m tmpfs "$2" || exit 99
+        "$1" import --data-dir "$2/data" "$3" >&2; echo "first $?"
+        mount -o remount,size=400m "$2"
+        "$1" import --data-dir "$2/data" "$3" >&2; echo "second $?"
+        "$1" sql --data-dir "$2/data" -o csv 'SELECT count(*), count(DISTINCT time) FROM flows'
+    "#;
+    let disk = place.folder.path().join("disk");
+    let binary = hindcast_tests::tool::binary().unwrap();
+    let mut command = Command::new("unshare");
+    command.args(["-rm", "bash", "-c", script, "bash"]).arg(binary).arg(&disk).arg(&path);
+    let ended = run(&mut command).unwrap();
+    expect_calm(&ended);
+    let said = format!("{}\n{}", ended.stdout, ended.stderr);
+    assert!(!ended.stdout.contains("first 0") && ended.stdout.contains("second 0"), "{said}");
+    let reason = ended.stderr.to_lowercase();
+    assert!(reason.contains("no space left") || reason.contains("full"), "{said}");
+    assert!(ended.stdout.trim().ends_with("60000,60000"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_patterns_are_refused_or_answered_in_time() {
+    let place = Place::new();
+    let lines = (1..=200).map(flow).collect::<Vec<_>>().join("\n");
+    place.import(&place.file("flows.jsonl", lines.as_bytes()));
+    let server = Server::start(&place.data_dir(), &Options::default()).unwrap();
+    let deep = format!("{}true{}", "(".repeat(5_000), ")".repeat(5_000));
+    let comprehension = "[1,2,3,4,5,6,7,8,9].all(a, [1,2,3,4,5,6,7,8,9].all(b, [1,2,3,4,5,6,7,8,9].all(c, \
+                         [1,2,3,4,5,6,7,8,9].all(d, [1,2,3,4,5,6,7,8,9].all(e, a+b+c+d+e > 0)))))";
+    let filters = [
+        serde_json::json!({ "dns_query": ["(a{1000}){1000}{1000}"] }),
+        serde_json::json!({ "http_path": ["(((((a*)*)*)*)*)*$"] }),
+        serde_json::json!({ "dns_query": ["("] }),
+        serde_json::json!({ "experimental": { "cel_expression": [deep] } }),
+        serde_json::json!({ "experimental": { "cel_expression": [comprehension] } }),
+        serde_json::json!({ "experimental": { "cel_expression": ["1 / 0 == 1"] } }),
+    ];
+    for filter in filters {
+        let wire = crate::recordings::message("flow.FlowFilter", &filter).unwrap();
+        let mut request = everything();
+        request.whitelist.push(FlowFilter::decode(wire.encode_to_vec().as_slice()).unwrap());
+        let started = std::time::Instant::now();
+        let answer = flows(&server, request).await;
+        let took = started.elapsed();
+        assert!(took < Duration::from_secs(60), "{took:?} for {}", filter.to_string().get(..200).unwrap_or_default());
+        if let Err(status) = answer {
+            assert!(!matches!(status.code(), Code::Internal | Code::Unknown | Code::Unavailable), "{status}");
+        }
+    }
+    assert_eq!(crate::judges::asked(&server, "SELECT count(*) FROM flows"), 200, "{}", server.said());
+    assert!(!server.said().contains("panicked"), "{}", server.said());
+    server.stop().unwrap();
 }

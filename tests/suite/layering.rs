@@ -37,7 +37,7 @@ const HEAVY: &[(&str, &[&str])] = &[
     ("axum", &["web-api"]),
     ("axum-server", &["web-api"]),
     ("tower-http", &["web-api"]),
-    ("hyper-util", &["web-api"]),
+    ("hyper-util", &["web-api", "cli"]),
     ("tonic-health", &["web-api"]),
     ("tonic-reflection", &["web-api"]),
     ("utoipa", &["web-api"]),
