@@ -36,6 +36,12 @@ pub(crate) async fn flows(server: &Server, request: GetFlowsRequest) -> Result<V
     Ok(answers)
 }
 
+/// The answers that are flows: a stream may also say what was lost, and which nodes there are.
+pub(crate) fn with_flow(mut answers: Vec<DynamicMessage>) -> Vec<DynamicMessage> {
+    answers.retain(|answer| answer.has_field_by_name("flow"));
+    answers
+}
+
 /// A request for every flow there is.
 pub(crate) fn everything() -> GetFlowsRequest {
     GetFlowsRequest { number: u64::MAX, ..GetFlowsRequest::default() }

@@ -36,9 +36,14 @@ pub(crate) struct Document {
 }
 
 impl Document {
-    /// Whether it is one event that has a time.
+    /// Whether it is one event that has a time. A program's start is the time of the event that tells of it, where
+    /// an old agent gave no other.
     pub(crate) fn is_good(&self) -> bool {
-        self.value.as_ref().is_some_and(|value| value["time"].is_string() || value["flow"]["time"].is_string())
+        let has_time = |value: &Value| {
+            let started = &value["process_exec"]["process"]["start_time"];
+            [&value["time"], &value["flow"]["time"], started].into_iter().any(Value::is_string)
+        };
+        self.value.as_ref().is_some_and(has_time)
     }
 }
 
@@ -103,7 +108,7 @@ fn is_default(value: &Value) -> bool {
         Value::Null => true,
         Value::Bool(flag) => !flag,
         Value::Number(number) => number.as_f64() == Some(0.0),
-        Value::String(text) => text.is_empty() || text == "0" || text.starts_with("UNKNOWN"),
+        Value::String(text) => text.is_empty() || text == "0" || text.contains("UNKNOWN"),
         Value::Array(items) => items.is_empty(),
         Value::Object(members) => members.values().all(is_default),
     }

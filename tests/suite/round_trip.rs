@@ -10,7 +10,7 @@ use prost_reflect::{DynamicMessage, ReflectMessage as _, SerializeOptions};
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
-use crate::doors::{everything, flows, runtime_events};
+use crate::doors::{everything, flows, runtime_events, with_flow};
 use crate::import::import;
 use crate::recordings::{Document, documents, message, missing};
 
@@ -81,7 +81,7 @@ async fn every_flow_comes_back_through_grpc() {
         .iter()
         .map(|document| message("flow.Flow", &document.value.as_ref().unwrap()["flow"]).unwrap())
         .collect();
-    let answers = flows(&imported.server, everything()).await.unwrap();
+    let answers = with_flow(flows(&imported.server, everything()).await.unwrap());
     let found: Vec<DynamicMessage> = answers.iter().map(flow_of).collect();
     expect_none(&compare(&given, &found));
 }
@@ -95,7 +95,7 @@ async fn every_envelope_comes_back_through_grpc() {
     let given: Vec<DynamicMessage> = with_envelope
         .map(|document| message("observer.GetFlowsResponse", document.value.as_ref().unwrap()).unwrap())
         .collect();
-    let answers = flows(&imported.server, everything()).await.unwrap();
+    let answers = with_flow(flows(&imported.server, everything()).await.unwrap());
     let lacking = compare(&given, &answers).into_iter().filter(|complaint| complaint.starts_with("lacking"));
     expect_none(&lacking.collect::<Vec<_>>());
 }
@@ -103,7 +103,7 @@ async fn every_envelope_comes_back_through_grpc() {
 #[tokio::test(flavor = "multi_thread")]
 async fn flows_come_in_exact_order_of_time() {
     let Some(imported) = imported("round_trip::flows_come_in_exact_order_of_time", "data/hubble") else { return };
-    let answers = flows(&imported.server, everything()).await.unwrap();
+    let answers = with_flow(flows(&imported.server, everything()).await.unwrap());
     let time = |answer: &DynamicMessage| {
         let time = answer.get_field_by_name("time").unwrap().into_owned();
         let time = time.as_message().unwrap().clone();
@@ -119,10 +119,14 @@ async fn flows_come_in_exact_order_of_time() {
 async fn every_runtime_event_comes_back_through_grpc() {
     const TEST: &str = "round_trip::every_runtime_event_comes_back_through_grpc";
     let Some(imported) = imported(TEST, "data/tetragon") else { return };
+    // Kinds that agents of today do not have would end the `tetra` of today: they come back as JSON only.
+    let is_current =
+        |value: &Value| ["process_connect", "process_listen", "process_close"].iter().all(|kind| value[kind].is_null());
     let given: Vec<DynamicMessage> = imported
         .documents
         .iter()
-        .map(|document| message("tetragon.GetEventsResponse", document.value.as_ref().unwrap()).unwrap())
+        .filter_map(|document| document.value.as_ref().filter(|value| is_current(value)))
+        .map(|value| message("tetragon.GetEventsResponse", value).unwrap())
         .collect();
     let (since, until) = ("2000-01-01T00:00:00Z", "2030-01-01T00:00:00Z");
     let distinct: BTreeMap<String, ()> = given.iter().map(|message| (canonical(message), ())).collect();
