@@ -27,7 +27,8 @@ const HEAVY: &[(&str, &[&str])] = &[
     ("tonic-prost-build", &["proto"]),
     ("protox", &["proto"]),
     ("rusqlite", &["migrations", "storage"]),
-    ("object_store", &["storage", "query"]),
+    // `inspect --verify` reads segments below the store.
+    ("object_store", &["storage", "query", "cli"]),
     // Reading and writing segments, and answers as Parquet files.
     ("parquet", &["storage", "query", "web-api", "cli"]),
     ("datafusion", &["query"]),

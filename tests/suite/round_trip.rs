@@ -105,7 +105,7 @@ async fn flows_come_in_exact_order_of_time() {
     let Some(imported) = imported("round_trip::flows_come_in_exact_order_of_time", "data/hubble") else { return };
     let answers = with_flow(flows(&imported.server, everything()).await.unwrap());
     let time = |answer: &DynamicMessage| {
-        let time = answer.get_field_by_name("time").unwrap().into_owned();
+        let time = flow_of(answer).get_field_by_name("time").unwrap().into_owned();
         let time = time.as_message().unwrap().clone();
         let part = |name: &str| time.get_field_by_name(name).unwrap().into_owned();
         (part("seconds").as_i64().unwrap(), part("nanos").as_i32().unwrap())
