@@ -170,11 +170,15 @@ impl<'a> Traffic<'a> {
         self.step_start(self.step).saturating_add(offset)
     }
 
-    fn end(&mut self, party: Party, time: Timestamp) -> Option<End<'a>> {
+    fn end(&mut self, party: Party, slot: Option<usize>, time: Timestamp) -> Option<End<'a>> {
         match party {
             Party::Workload(index) => {
                 let workload = self.fleet.workloads.get(index)?;
-                Some(End::Pod(workload, self.chance.pick(&workload.slots)?.pod_at(time)?))
+                let slot = match slot {
+                    Some(index) => workload.slots.get(index)?,
+                    None => self.chance.pick(&workload.slots)?,
+                };
+                Some(End::Pod(workload, slot.pod_at(time)?))
             }
             Party::Outside(index) => {
                 let outside = self.fleet.outside.get(index)?;
@@ -224,8 +228,8 @@ impl<'a> Traffic<'a> {
     fn draw(&mut self) -> Option<Draw<'a>> {
         let time = self.next_time();
         let edge = self.fleet.edges.get(self.weights.pick(&mut self.chance))?;
-        let client = self.end(edge.client, time)?;
-        let server = self.end(edge.server, time)?;
+        let client = self.end(edge.client, edge.client_slot, time)?;
+        let server = self.end(edge.server, None, time)?;
         let is_denied = self.chance.coin(edge.denied_rate);
         let is_reply = !is_denied && self.chance.coin(0.5);
         let application = if is_denied { Application::None } else { self.application(edge, time, is_reply) };

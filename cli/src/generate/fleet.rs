@@ -101,6 +101,8 @@ pub enum Speech {
 pub struct Edge {
     /// Who asks.
     pub client: Party,
+    /// Which replica of the client asks; any where it is `None`.
+    pub client_slot: Option<usize>,
     /// Who answers.
     pub server: Party,
     /// The server's port.

@@ -108,6 +108,7 @@ fn edge(chance: &mut Chance, index: usize, workloads: &[Workload], n_outside: us
     };
     Edge {
         client,
+        client_slot: None,
         server,
         port,
         speech,

@@ -38,7 +38,7 @@ pub fn lines(recipe: &Recipe, fleet: &Fleet) -> Vec<(Timestamp, String)> {
             for (position, pod) in slot.pods.iter().enumerate() {
                 let until = slot.pods.get(position + 1).map_or(recipe.end(), |next| next.since);
                 let mut executions = life(&mut chance, workload, pod, until);
-                if recipe.shape == Shape::Shops && index == shops::stolen() && slot_number == 0 {
+                if recipe.shape == Shape::Shops && index == shops::stolen() && slot_number == shops::STOLEN_SLOT {
                     executions.extend(intrusion(&mut chance, recipe, workload, pod, until));
                 }
                 for execution in &executions {

@@ -91,6 +91,9 @@ pub(super) fn incident(recipe: &Recipe) -> (Timestamp, Timestamp) {
     (from, from.saturating_add(INCIDENT.min(recipe.duration / 10)))
 }
 
+/// The replica of the stolen workload that was taken over.
+pub(super) const STOLEN_SLOT: usize = 0;
+
 /// The workload of the pod that was taken over.
 pub(super) const fn stolen() -> usize {
     member(STRUCK_SHOP, role::RECOMMENDATIONS)
@@ -194,6 +197,7 @@ fn outsiders(chance: &mut Chance) -> Vec<Outside> {
 fn edge(client: Party, server: Party, port: u16, speech: Speech, weight: f64, latency_ms: f64) -> Edge {
     Edge {
         client,
+        client_slot: None,
         server,
         port,
         speech,
@@ -279,6 +283,7 @@ fn incident_edges(recipe: &Recipe) -> Vec<Edge> {
         (Party::Outside(UNKNOWN_HOST), 4444),
     ];
     let attempts = targets.map(|(server, port)| Edge {
+        client_slot: Some(STOLEN_SLOT),
         denied_rate: 1.0,
         is_daily: false,
         episodes: vec![Episode { from, until, weight: 0.7, slowdown: 1.0, error_rate: 0.0 }],
