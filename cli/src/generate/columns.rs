@@ -140,7 +140,7 @@ fn append_application(draw: &Draw<'_>, row: usize, into: &mut Builder) {
             into.dns_query.set(row, query);
             into.dns_qtypes.set(row, "A");
             into.dns_observation_source.set(row, "proxy");
-            if rcode != 0 {
+            if draw.is_reply {
                 into.dns_rcode.set(row, rcode);
             }
             if let Some(ip) = ip {
