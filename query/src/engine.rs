@@ -17,10 +17,11 @@ use hindcast_model::{Clock, TableId, TimeRange, Timestamp};
 use hindcast_storage::{Snapshot, Store};
 use tokio::sync::mpsc;
 
+pub(crate) use self::cursor::times;
 pub use self::cursor::{Cursor, CursorError};
 pub use self::follow::{FollowStream, Followed};
-pub(crate) use self::part::time_column;
-pub(crate) use self::read::{Reader, SegmentBytes, shape};
+pub(crate) use self::part::{Part, time_column};
+pub(crate) use self::read::{Reader, SegmentBytes, parts, read_part, shape};
 pub use self::stream::EventStream;
 use self::walk::{Scope, Walk};
 use crate::{Filter, Limits, QueryError};
@@ -203,4 +204,4 @@ impl Engine {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

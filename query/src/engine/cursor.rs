@@ -57,7 +57,7 @@ pub(super) fn row_ids(table: TableId, records: &RecordBatch) -> Vec<u64> {
 }
 
 /// The times of rows in nanoseconds.
-pub(super) fn times<'a>(records: &'a RecordBatch, column: &str) -> &'a [i64] {
+pub(crate) fn times<'a>(records: &'a RecordBatch, column: &str) -> &'a [i64] {
     records
         .column_by_name(column)
         .and_then(|array| array.as_primitive_opt::<TimestampNanosecondType>())

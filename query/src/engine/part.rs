@@ -58,7 +58,7 @@ impl Direction {
 
 /// Rows that are read together.
 #[derive(Clone, Debug)]
-pub(super) enum Part {
+pub(crate) enum Part {
     /// A whole segment, whose footer was not looked at yet.
     Segment(Arc<Segment>),
     /// A row group of a segment.

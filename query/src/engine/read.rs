@@ -9,7 +9,8 @@ use arrow::datatypes::{Schema, SchemaRef};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, TryStreamExt as _};
-use hindcast_storage::{Segment, SegmentId};
+use hindcast_model::{TableId, TimeRange};
+use hindcast_storage::{Segment, SegmentId, Snapshot};
 use object_store::{ObjectStore as _, ObjectStoreExt as _};
 use parking_lot::Mutex;
 use parquet::arrow::ProjectionMask;
@@ -19,7 +20,8 @@ use parquet::bloom_filter::Sbbf;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 
-use crate::QueryError;
+use super::part::Part;
+use crate::{Filter, QueryError};
 
 /// Segments whose schema is kept ready.
 const MAX_READY: usize = 128;
@@ -166,4 +168,44 @@ pub(crate) fn shape(records: &RecordBatch, schema: &SchemaRef) -> Result<RecordB
     let options = RecordBatchOptions::new().with_row_count(Some(n_rows));
     RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)
         .map_err(QueryError::internal("put columns together"))
+}
+
+/// The parts of a table that may hold matches, in no order. `kinds` says whether sealed and unsealed rows are meant.
+pub(crate) async fn parts(
+    reader: &Reader,
+    snapshot: &Snapshot,
+    table: TableId,
+    range: TimeRange,
+    filter: &Filter,
+    kinds: (bool, bool),
+) -> Result<Vec<Part>, QueryError> {
+    let mut found = Vec::new();
+    if kinds.1 {
+        found.extend(snapshot.memory(table, range).into_iter().map(|batch| Part::Memory(batch.records)));
+    }
+    if kinds.0 {
+        for segment in snapshot.segments(table, range) {
+            let reader = reader.open(&segment).await?;
+            let groups = super::statistics::groups(&reader, table, super::part::time_column(table), range, filter);
+            found.extend(groups.into_iter().map(|(group, _, _)| Part::Group(Arc::clone(&reader), group)));
+        }
+    }
+    Ok(found)
+}
+
+/// Columns of the rows of a part that may match.
+pub(crate) async fn read_part(
+    part: &Part,
+    table: TableId,
+    filter: &Filter,
+    columns: &[&str],
+) -> Result<RecordBatch, QueryError> {
+    match part {
+        Part::Memory(records) => Ok(records.clone()),
+        Part::Group(reader, group) => {
+            let selection = super::pages::select(reader, *group, table, filter);
+            reader.read(*group, columns.iter().copied(), selection).await
+        }
+        Part::Segment(segment) => Err(QueryError::Invalid(format!("segment {} was not opened", segment.id))),
+    }
 }

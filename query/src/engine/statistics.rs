@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use hindcast_model::{ColumnKind, TableId};
+use hindcast_model::{ColumnKind, TableId, TimeRange, Timestamp};
 use parquet::bloom_filter::Sbbf;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::statistics::Statistics as Parquet;
 
 use super::read::SegmentReader;
+use crate::Filter;
 use crate::filter::prune::Statistics;
 
 /// What the footer says of a row group.
@@ -75,9 +76,31 @@ pub(super) fn widen(kind: ColumnKind, value: i64) -> i128 {
 }
 
 /// Earliest and latest time in a row group, if its statistics say.
-pub(super) fn time_bounds(reader: &SegmentReader, group: &RowGroupMetaData, column: &str) -> Option<(i64, i64)> {
+fn time_bounds(reader: &SegmentReader, group: &RowGroupMetaData, column: &str) -> Option<(i64, i64)> {
     match group.column(reader.leaf(column)?).statistics()? {
         Parquet::Int64(bounds) => Some((*bounds.min_opt()?, *bounds.max_opt()?)),
         _ => None,
     }
+}
+
+/// The row groups of a segment that may hold matches, with their earliest and latest time.
+pub(super) fn groups(
+    reader: &SegmentReader,
+    table: TableId,
+    time_column: &str,
+    range: TimeRange,
+    filter: &Filter,
+) -> Vec<(usize, i64, i64)> {
+    let segment = (reader.segment.min_time.as_nanos(), reader.segment.max_time.as_nanos());
+    let mut found = Vec::new();
+    for (index, group) in reader.metadata().row_groups().iter().enumerate() {
+        let (min, max) = time_bounds(reader, group, time_column).unwrap_or(segment);
+        let statistics = GroupStatistics { reader, group, table, blooms: HashMap::new() };
+        if range.overlaps_inclusive(Timestamp::from_nanos(min), Timestamp::from_nanos(max))
+            && filter.may_match(&statistics)
+        {
+            found.push((index, min, max));
+        }
+    }
+    found
 }

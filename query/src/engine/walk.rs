@@ -20,7 +20,7 @@ use super::compact::compact;
 use super::cursor::{row_ids, times};
 use super::part::{Direction, Part, Queued, time_column};
 use super::read::{Reader, SegmentReader, shape};
-use super::statistics::{GroupStatistics, time_bounds};
+use super::statistics::{GroupStatistics, groups};
 use super::stream::Sent;
 use super::{Cursor, EventQuery, Order, Pick};
 use crate::filter::{Evaluator, Filter, TextTest};
@@ -249,17 +249,9 @@ impl Walk {
     /// Queues the row groups of a segment that may hold matches.
     async fn open_segment(&mut self, segment: &Arc<Segment>) -> Result<(), QueryError> {
         let reader = self.reader.open(segment).await?;
-        for (index, group) in reader.metadata().row_groups().iter().enumerate() {
-            let bounds = time_bounds(&reader, group, self.time_column);
-            let (min, max) = bounds.unwrap_or((segment.min_time.as_nanos(), segment.max_time.as_nanos()));
-            if !self.range.overlaps_inclusive(Timestamp::from_nanos(min), Timestamp::from_nanos(max)) {
-                continue;
-            }
-            let statistics = GroupStatistics { reader: &reader, group, table: self.table, blooms: HashMap::new() };
-            if self.filter.may_match(&statistics) {
-                let rank = self.direction.first_rank(min, max);
-                self.queue.push(Queued { rank, part: Part::Group(Arc::clone(&reader), index) });
-            }
+        for (group, min, max) in groups(&reader, self.table, self.time_column, self.range, &self.filter) {
+            let rank = self.direction.first_rank(min, max);
+            self.queue.push(Queued { rank, part: Part::Group(Arc::clone(&reader), group) });
         }
         Ok(())
     }

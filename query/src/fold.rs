@@ -1,0 +1,167 @@
+//! Fixed questions that need no order and no planner: counts over time, the commonest values, the edges of a map.
+//!
+//! Parts are folded as they come, by a few threads. Where the filter and the columns asked for are among those that a
+//! roll-up keeps, sealed flows inside of whole minutes and hours are not read: their roll-ups are. What is not sealed
+//! yet, and the ragged ends of the range, is read row by row; both together give what the rows alone give (QU-4).
+
+mod count;
+mod cover;
+mod values;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arrow::array::RecordBatch;
+use arrow::buffer::BooleanBuffer;
+use hindcast_model::{TableId, TimeRange, Timestamp};
+use hindcast_storage::Snapshot;
+use parking_lot::Mutex;
+
+pub use self::count::{Bucketed, CountedValue, Counts, Histogram, HistogramQuery, Series, TopQuery, Weight};
+use crate::engine::{Part, parts, read_part, time_column};
+use crate::filter::{Evaluator, Filter};
+use crate::limits::Budget;
+use crate::{Cut, CutReason, Engine, Limits, QueryError};
+
+/// Rows of one table in one range that match.
+#[derive(Clone, Debug)]
+pub(crate) struct Scan {
+    pub(crate) table: TableId,
+    pub(crate) range: TimeRange,
+    pub(crate) filter: Filter,
+    /// Columns needed beside those of the filter and the time.
+    pub(crate) columns: Vec<&'static str>,
+    pub(crate) sealed: bool,
+    pub(crate) unsealed: bool,
+}
+
+/// Something that rows are added to, in any order and by several threads.
+pub(crate) trait Accumulator: Send {
+    /// Adds the selected rows of a batch; `scan` is the position of their scan.
+    fn add(&mut self, scan: usize, records: &RecordBatch, selected: &BooleanBuffer) -> Result<(), QueryError>;
+    /// Adds what another thread has.
+    fn merge(&mut self, other: Self);
+    /// Memory taken, in bytes.
+    fn size(&self) -> usize;
+}
+
+/// Folds scans over one snapshot. The second value says if not all was folded.
+pub(crate) async fn fold<A, F>(
+    engine: &Engine,
+    snapshot: Snapshot,
+    scans: Vec<Scan>,
+    limits: Limits,
+    make: F,
+) -> Result<(A, Option<Cut>), QueryError>
+where
+    A: Accumulator + 'static,
+    F: Fn() -> A + Send + Sync + 'static,
+{
+    for scan in &scans {
+        if !scan.filter.fits(scan.table) {
+            return Err(QueryError::Invalid(format!("the filter speaks of columns that {} do not have", scan.table)));
+        }
+    }
+    let permit = engine.permit().await?;
+    let engine = engine.clone();
+    let runtime = tokio::runtime::Handle::current();
+    let done = tokio::task::spawn_blocking(move || {
+        let outcome = Folding { engine: &engine, scans: &scans, budget: Budget::new(limits), runtime: &runtime }
+            .run(&snapshot, &make);
+        drop(permit);
+        outcome
+    });
+    done.await.map_err(|source| QueryError::Internal { step: "fold rows", source: Arc::new(source) })?
+}
+
+struct Folding<'a> {
+    engine: &'a Engine,
+    scans: &'a [Scan],
+    budget: Budget,
+    runtime: &'a tokio::runtime::Handle,
+}
+
+impl Folding<'_> {
+    fn run<A: Accumulator, F: Fn() -> A + Sync>(
+        &self,
+        snapshot: &Snapshot,
+        make: &F,
+    ) -> Result<(A, Option<Cut>), QueryError> {
+        let mut work = Vec::new();
+        for (position, scan) in self.scans.iter().enumerate() {
+            let found = self.runtime.block_on(parts(
+                &self.engine.reader(),
+                snapshot,
+                scan.table,
+                scan.range,
+                &scan.filter,
+                (scan.sealed, scan.unsealed),
+            ))?;
+            work.extend(found.into_iter().map(|part| (position, part)));
+        }
+        let n_threads = std::thread::available_parallelism().map_or(1, usize::from).min(work.len()).max(1);
+        let next = AtomicUsize::new(0);
+        let cut = Mutex::new(None);
+        let parts = std::thread::scope(|threads| {
+            let running =
+                (0..n_threads).map(|_| threads.spawn(|| self.work(&work, &next, make(), &cut))).collect::<Vec<_>>();
+            running.into_iter().map(std::thread::ScopedJoinHandle::join).collect::<Vec<_>>()
+        });
+        let mut total = make();
+        for part in parts {
+            let part = part.map_err(|_panic| QueryError::Exhausted { what: "threads" })?;
+            total.merge(part?);
+        }
+        let cut = cut.lock().take();
+        Ok((total, cut))
+    }
+
+    fn work<A: Accumulator>(
+        &self,
+        work: &[(usize, Part)],
+        next: &AtomicUsize,
+        mut total: A,
+        cut: &Mutex<Option<Cut>>,
+    ) -> Result<A, QueryError> {
+        let mut evaluators = self.scans.iter().map(|scan| Evaluator::new(scan.filter.clone())).collect::<Vec<_>>();
+        while let Some((position, part)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let Some((scan, evaluator)) = self.scans.get(*position).zip(evaluators.get_mut(*position)) else { break };
+            let over = self.budget.over().or_else(|| self.budget.holds(total.size()));
+            if let Some(over) = over {
+                *cut.lock() = Some(over);
+                break;
+            }
+            let time = time_column(scan.table);
+            let columns = scan.filter.columns().into_iter().chain(scan.columns.iter().copied()).chain([time]);
+            let records =
+                self.runtime.block_on(read_part(part, scan.table, &scan.filter, &columns.collect::<Vec<_>>()))?;
+            let inside = inside(&records, time, scan.range);
+            let selected = evaluator.narrow(&records, &inside)?;
+            total.add(*position, &records, &selected)?;
+        }
+        Ok(total)
+    }
+}
+
+/// The rows of a batch that lie in a range.
+fn inside(records: &RecordBatch, time: &str, range: TimeRange) -> BooleanBuffer {
+    let times = crate::engine::times(records, time);
+    let (start, end) = (range.start().as_nanos(), range.end().as_nanos());
+    BooleanBuffer::collect_bool(times.len(), |row| times.get(row).is_some_and(|time| start <= *time && *time < end))
+}
+
+/// The range cut down to what a table holds, so that it has ends to divide.
+fn held(snapshot: &Snapshot, tables: &[TableId], range: TimeRange) -> Option<TimeRange> {
+    let held = tables.iter().filter_map(|table| snapshot.held_range(*table));
+    let (min, max) = held.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))?;
+    let past = Timestamp::from_nanos(max.as_nanos().saturating_add(1));
+    TimeRange::new(range.start().max(min), range.end().min(past)).ok()
+}
+
+/// That an answer was cut for its number of rows.
+pub(crate) const fn cut_rows(n_rows: u64) -> Cut {
+    Cut { reason: CutReason::Rows, n_rows }
+}
+
+#[cfg(test)]
+mod tests;

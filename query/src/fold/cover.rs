@@ -1,0 +1,121 @@
+//! How a question about flows is divided between roll-ups and rows.
+
+use hindcast_model::{TableId, TimeRange, Timestamp};
+use hindcast_storage::Snapshot;
+
+use super::{Scan, held};
+use crate::filter::Filter;
+
+/// Width of a bucket of `edges_1m`, in nanoseconds.
+const MINUTE_NS: i64 = 60_000_000_000;
+/// Width of a bucket of `edges_1h`, in nanoseconds.
+const HOUR_NS: i64 = 60 * MINUTE_NS;
+/// Columns that mean in a roll-up just what they mean in a flow.
+const SAME: [&str; 15] = [
+    "cluster",
+    "src_namespace",
+    "src_workload",
+    "src_workload_kind",
+    "dst_namespace",
+    "dst_workload",
+    "dst_workload_kind",
+    "protocol",
+    "verdict",
+    "drop_reason",
+    "direction",
+    "is_reply",
+    "trace_observation_point",
+    "l7_protocol",
+    "l7_type",
+];
+
+/// Whether a roll-up can answer for these columns.
+pub(super) fn rolls_up(filter: &Filter, columns: &[&str]) -> bool {
+    let known = |column: &str| SAME.contains(&column);
+    filter.columns().into_iter().all(known) && columns.iter().all(|column| known(column)) && !has_rows(filter)
+}
+
+fn has_rows(filter: &Filter) -> bool {
+    match filter {
+        Filter::And(parts) | Filter::Or(parts) => parts.iter().any(has_rows),
+        Filter::Not(inner) => has_rows(inner),
+        Filter::Rows(_) => true,
+        Filter::True
+        | Filter::Text { .. }
+        | Filter::Number { .. }
+        | Filter::Bool { .. }
+        | Filter::BytesPresent { .. } => false,
+    }
+}
+
+/// What a scan reads of which kind of table.
+pub(super) struct Needs<'a> {
+    /// Columns of flows.
+    pub(super) raw: &'a [&'static str],
+    /// Columns of roll-ups.
+    pub(super) rolled: &'a [&'static str],
+}
+
+/// The scans that together see every flow of `range` once. `width` is that of the answer's buckets, which begin at
+/// its multiples: roll-ups must not lie across two.
+pub(super) fn scans(
+    snapshot: &Snapshot,
+    range: TimeRange,
+    filter: &Filter,
+    needs: &Needs<'_>,
+    width: Option<i64>,
+) -> Vec<Scan> {
+    let raw = |range: TimeRange, sealed: bool, unsealed: bool| Scan {
+        table: TableId::Flows,
+        range,
+        filter: filter.clone(),
+        columns: needs.raw.to_vec(),
+        sealed,
+        unsealed,
+    };
+    let Some(within) = held(snapshot, &[TableId::Flows, TableId::Edges1m, TableId::Edges1h], range) else {
+        return Vec::new();
+    };
+    let fits = |bucket: i64| width.is_none_or(|width| width % bucket == 0);
+    let minutes = whole(within, MINUTE_NS, snapshot.held_range(TableId::Edges1m).map(|held| held.0));
+    let Some(minutes) = minutes.filter(|_| fits(MINUTE_NS)) else { return vec![raw(within, true, true)] };
+    let hours = whole(minutes, HOUR_NS, snapshot.held_range(TableId::Edges1h).map(|held| held.0));
+    let rolled = |table: TableId, range: TimeRange| Scan {
+        table,
+        range,
+        filter: filter.clone(),
+        columns: needs.rolled.to_vec(),
+        sealed: true,
+        unsealed: true,
+    };
+    let mut scans = Vec::new();
+    match hours.filter(|_| fits(HOUR_NS)) {
+        Some(hours) => {
+            scans.push(rolled(TableId::Edges1h, hours));
+            scans.extend(around(minutes, hours).map(|range| rolled(TableId::Edges1m, range)));
+        }
+        None => scans.push(rolled(TableId::Edges1m, minutes)),
+    }
+    scans.extend(around(within, minutes).map(|range| raw(range, true, false)));
+    scans.push(raw(within, false, true));
+    scans
+}
+
+/// The whole buckets inside of a range, not before the roll-ups begin.
+fn whole(range: TimeRange, width: i64, first: Option<Timestamp>) -> Option<TimeRange> {
+    let first = first?.as_nanos();
+    let start = range.start().as_nanos();
+    let start = if start.rem_euclid(width) == 0 { start } else { (start.div_euclid(width) + 1).checked_mul(width)? };
+    // The bucket that holds the very first row begins before it.
+    let start = start.max(first.div_euclid(width).checked_mul(width)?);
+    let end = range.end().as_nanos().div_euclid(width).checked_mul(width)?;
+    let found = TimeRange::new(Timestamp::from_nanos(start), Timestamp::from_nanos(end)).ok()?;
+    (!found.is_empty()).then_some(found)
+}
+
+/// What is left of a range before and behind an inner one.
+fn around(outer: TimeRange, inner: TimeRange) -> impl Iterator<Item = TimeRange> {
+    let before = TimeRange::new(outer.start(), inner.start()).ok();
+    let behind = TimeRange::new(inner.end(), outer.end()).ok();
+    [before, behind].into_iter().flatten().filter(|range| !range.is_empty())
+}
