@@ -319,6 +319,10 @@ impl Walk {
         if found.is_empty() {
             return;
         }
+        // Rows at the cursor may turn out to lie before it: they take no place.
+        let cursor = self.after.map(|after| self.direction.rank(after.time.as_nanos()));
+        let n_at_cursor = cursor.map_or(0, |cursor| found.iter().filter(|(rank, _)| *rank <= cursor).count());
+        let target = target.saturating_add(n_at_cursor);
         if self.is_bounded() && found.len() > target && target > 0 {
             let (_, last, _) = found.select_nth_unstable(target - 1);
             let last = last.0;

@@ -35,6 +35,10 @@ pub(super) fn explain(error: DataFusionError, text: &str) -> QueryError {
     let message = ["SQL error: ", "Error during planning: ", "This feature is not implemented: "]
         .iter()
         .fold(message, |text, prefix| text.strip_prefix(prefix).map_or(text.clone(), str::to_owned));
+    let message = match message.strip_prefix("ParserError(\"").and_then(|rest| rest.strip_suffix("\")")) {
+        Some(inner) => inner.to_owned(),
+        None => message,
+    };
     let place = place.or_else(|| place_in(&message));
     let table = message.strip_prefix("table 'hindcast.public.").and_then(|rest| rest.split('\'').next());
     let tables = hindcast_model::TableId::ALL.iter().map(|table| table.name());

@@ -31,7 +31,6 @@ async fn statements_have_these_answers() {
     let dir = tempfile::tempdir().unwrap();
     let engine = engine(dir.path()).await;
     append(&engine, &(0..50).map(|number| (i64::from(number) * 1_000_000_000, number)).collect::<Vec<_>>()).await;
-    engine.store().seal_all().await.unwrap();
     append(&engine, &[(60_000_000_000, 1000), (61_000_000_000, 1001)]).await;
     for (text, expected) in [
         ("SELECT count(*) AS n FROM flows", "| 52 |"),
@@ -95,7 +94,7 @@ async fn errors_say_where_and_what_was_meant() {
     for (text, where_, meant) in [
         ("SELECT src_pods FROM flows", Some((1, 8)), Some("src_pod")),
         ("SELECT *\nFROM flow", None, Some("flows")),
-        ("SELECT * FORM flows", Some((1, 15)), None),
+        ("SELECT * FORM flows", Some((1, 10)), None),
     ] {
         let error = engine.sql(text, Limits::default()).await.unwrap_err();
         let (place, suggestion) = place(&error);
