@@ -139,3 +139,6 @@ pub(crate) fn check_time(field: &str, value: Duration, errors: &mut Vec<ConfigEr
         errors.push(ConfigError::new(field, "must be longer than zero"));
     }
 }
+
+#[cfg(test)]
+mod tests;

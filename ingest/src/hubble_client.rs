@@ -139,3 +139,6 @@ impl Wire for AgentEvents {
         hubble::decode_agent_response(message, origin, into)
     }
 }
+
+#[cfg(test)]
+mod tests;

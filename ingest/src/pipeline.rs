@@ -371,3 +371,6 @@ impl Pipeline {
         self.shared.tasks.wait().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

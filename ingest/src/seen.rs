@@ -225,3 +225,6 @@ impl Seen {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -107,3 +107,6 @@ impl Wire for Events {
         tetragon_codec::decode_response(message, origin, into)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -199,3 +199,6 @@ fn may_cast(kind: ColumnKind, found: &DataType) -> bool {
         | ColumnKind::I64 => matches!(found, DataType::Null),
     }
 }
+
+#[cfg(test)]
+mod tests;

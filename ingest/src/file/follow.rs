@@ -255,3 +255,6 @@ impl Listing {
         listing
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -264,4 +264,6 @@ fn decode_blocks(
 }
 
 #[cfg(test)]
+mod rate;
+#[cfg(test)]
 mod tests;

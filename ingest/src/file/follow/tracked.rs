@@ -52,6 +52,8 @@ pub(super) struct Tracked {
     ahead: Vec<u8>,
     /// Bytes after it that belong to a line that is too long and were not kept.
     n_skipped: u64,
+    /// Whether whole records may stand in `ahead`.
+    is_unframed: bool,
     /// Since when the path leads elsewhere.
     gone_since: Option<Instant>,
 }
@@ -99,7 +101,18 @@ impl Tracked {
             }
             None => (nothing(source), 1, Tail::default()),
         };
-        Ok(Self { key, path, reached, file, line, tail, ahead: Vec::new(), n_skipped: 0, gone_since: None })
+        Ok(Self {
+            key,
+            path,
+            reached,
+            file,
+            line,
+            tail,
+            ahead: Vec::new(),
+            n_skipped: 0,
+            is_unframed: false,
+            gone_since: None,
+        })
     }
 
     /// The file was found, perhaps under a new name.
@@ -136,7 +149,7 @@ impl Tracked {
         if len < self.end() || !self.is_same()? {
             return Ok(self.start_over());
         }
-        if len == self.end() {
+        if len == self.end() && !self.is_unframed {
             return if is_last { self.finish(now) } else { Ok(Step::Idle) };
         }
         let mut added = vec![0; STEP_LEN.min(usize::try_from(len - self.end()).unwrap_or(STEP_LEN))];
@@ -147,6 +160,7 @@ impl Tracked {
             return Ok(self.skip(&added));
         }
         self.ahead.extend_from_slice(&added);
+        self.is_unframed = false;
         let mut safe = boundary(&self.ahead);
         if safe.end == 0 {
             if self.ahead.len() <= max_line {
@@ -196,6 +210,7 @@ impl Tracked {
         self.reached.mark = self.tail.mark();
         self.n_skipped = 0;
         self.ahead = added.get(newline + 1..).unwrap_or_default().to_vec();
+        self.is_unframed = true;
         let rejected = one(RejectReason::TooLarge, self.line, format!("a line of {n_bytes} bytes"));
         self.line += 1;
         Step::Read(Box::new(Decoded { n_records: 1, rejected, ..Decoded::default() }))
@@ -244,6 +259,7 @@ impl Tracked {
         self.tail = Tail::default();
         self.ahead = Vec::new();
         self.n_skipped = 0;
+        self.is_unframed = false;
         Step::Read(Box::new(decoded))
     }
 
