@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use hindcast_model::{Kind, SchemaError, TableId};
 
+use crate::catalog::CatalogError;
 use crate::log::LogError;
+use crate::seal::write::WriteError;
+use crate::tier::TierError;
 
 /// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +42,15 @@ pub enum OpenError {
         #[source]
         source: LogError,
     },
+    /// The catalogue cannot be read.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The segments cannot be reached.
+    #[error(transparent)]
+    Tier(#[from] TierError),
+    /// What the log held could not be sealed although it has to be.
+    #[error("cannot seal what the log holds")]
+    Seal(#[source] SealError),
 }
 
 fn owner(pid: Option<u32>) -> String {
@@ -53,6 +65,9 @@ impl OpenError {
             Self::Directory { .. } => Kind::Unavailable,
             Self::Locked { .. } => Kind::Busy,
             Self::Log { source, .. } => source.kind(),
+            Self::Catalog(source) => source.kind(),
+            Self::Tier(_) => Kind::Unavailable,
+            Self::Seal(source) => source.kind(),
         }
     }
 }
@@ -69,6 +84,9 @@ pub enum AppendError {
         #[source]
         source: SchemaError,
     },
+    /// Roll-ups follow from flows and cannot be appended.
+    #[error("table {0} is derived from flows and takes no appends")]
+    Derived(TableId),
     /// The append is larger than a record may be.
     #[error("an append of {n_bytes} bytes is larger than log.max_record_size, {limit} bytes")]
     TooLarge {
@@ -106,7 +124,7 @@ impl AppendError {
     #[must_use]
     pub const fn kind(&self) -> Kind {
         match self {
-            Self::Schema { .. } | Self::TooLarge { .. } => Kind::Invalid,
+            Self::Schema { .. } | Self::Derived(_) | Self::TooLarge { .. } => Kind::Invalid,
             Self::MemoryFull { .. } => Kind::Busy,
             Self::Log { .. } | Self::Closed => Kind::Unavailable,
         }
@@ -153,17 +171,47 @@ impl ReadError {
 /// Why memory could not be sealed; its rows stay in memory and in the log.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SealError {
-    /// The store is closed.
-    #[error("the store is closed")]
-    Closed,
+    /// The rows could not be encoded.
+    #[error(transparent)]
+    Encode(#[from] Arc<WriteError>),
+    /// The file could not be stored.
+    #[error(transparent)]
+    Tier(#[from] Arc<TierError>),
+    /// The catalogue could not be written.
+    #[error(transparent)]
+    Catalog(#[from] Arc<CatalogError>),
+    /// A segment that is to be compacted could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+impl From<WriteError> for SealError {
+    fn from(error: WriteError) -> Self {
+        Self::Encode(Arc::new(error))
+    }
+}
+
+impl From<TierError> for SealError {
+    fn from(error: TierError) -> Self {
+        Self::Tier(Arc::new(error))
+    }
+}
+
+impl From<CatalogError> for SealError {
+    fn from(error: CatalogError) -> Self {
+        Self::Catalog(Arc::new(error))
+    }
 }
 
 impl SealError {
     /// Who has to act.
     #[must_use]
-    pub const fn kind(&self) -> Kind {
+    pub fn kind(&self) -> Kind {
         match self {
-            Self::Closed => Kind::Unavailable,
+            Self::Encode(_) => Kind::Internal,
+            Self::Tier(_) => Kind::Unavailable,
+            Self::Catalog(source) => source.kind(),
+            Self::Read(source) => source.kind(),
         }
     }
 }

@@ -8,26 +8,34 @@
 //! Not here: sources and their accounting (`ingest`), questions (`query`), HTTP, the system clock.
 #![forbid(unsafe_code)]
 
+mod catalog;
 pub mod config;
 mod error;
 #[cfg(test)]
 mod fixtures;
 mod ids;
 pub mod log;
+mod maintain;
 mod memory;
 mod metrics;
+mod seal;
 mod segment;
 mod snapshot;
 mod status;
 mod store;
 mod tail;
+mod tier;
 
+pub use catalog::CatalogError;
 pub use config::{Config, ConfigError, OnCorruption, ValidConfig};
 pub use error::{AppendError, OpenError, ReadError, SealError};
 pub use ids::{Hour, Lsn, PartitionKey, SegmentId};
 pub use memory::MemoryBatch;
+pub use seal::rollup;
+pub use seal::write::WriteError;
 pub use segment::Segment;
 pub use snapshot::{Snapshot, TableStats};
 pub use status::{StoreStatus, TableStatus};
 pub use store::{Append, Receipt, Store};
 pub use tail::{Appended, Tail, TailItem};
+pub use tier::TierError;

@@ -6,8 +6,8 @@
 mod prepare;
 mod state;
 
-pub(crate) use prepare::{Prepared, prepare};
-pub(crate) use state::{Limits, State};
+pub(crate) use prepare::{Prepared, conform, null_column, prepare};
+pub(crate) use state::{Frozen, Limits, State};
 
 use arrow::array::RecordBatch;
 use hindcast_model::Timestamp;

@@ -22,6 +22,7 @@ pub(crate) struct Metrics {
     pub(crate) seal_errors: Counter,
     pub(crate) compactions: Counter,
     pub(crate) retired_segments: Counter,
+    pub(crate) orphans: Counter,
     pub(crate) retired_rows: Counter,
     pub(crate) torn_bytes: Counter,
 }
@@ -43,6 +44,7 @@ impl Metrics {
         counter("compactions", "partitions compacted", &self.compactions);
         counter("retired_segments", "segments dropped by retention", &self.retired_segments);
         counter("retired_rows", "rows dropped by retention", &self.retired_rows);
+        counter("orphans", "files without a commit removed at open", &self.orphans);
         counter("torn_bytes", "bytes of unacknowledged appends cut off the log at open", &self.torn_bytes);
         registry.register_with_unit("log", "size of the log", Unit::Bytes, self.log_bytes.clone());
         registry.register_with_unit("memory", "memory of unsealed rows", Unit::Bytes, self.memory_bytes.clone());

@@ -1,5 +1,6 @@
 //! The front door: opening, appending, snapshots, closing.
 
+mod background;
 mod lock;
 mod log_task;
 mod open;
@@ -9,22 +10,22 @@ pub(crate) use shared::{Shared, blocking};
 
 use std::sync::Arc;
 
-use hindcast_model::{Batch, Clock};
+use hindcast_model::{Batch, Clock, TableId};
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::config::ValidConfig;
-use crate::error::{AppendError, OpenError};
+use crate::error::{AppendError, OpenError, SealError};
 use crate::ids::Lsn;
 use crate::log::fs::{LogFs, RealFs};
 use crate::log::payload;
 use crate::log::writer::Payload;
-use crate::memory;
 use crate::snapshot::Snapshot;
 use crate::status::StoreStatus;
 use crate::tail::Tail;
+use crate::{maintain, memory};
 
 /// Batches that become durable together or not at all.
 #[derive(Clone, Debug, Default)]
@@ -77,6 +78,8 @@ impl Store {
         let (log, commands) = mpsc::channel(queue_len);
         let (shared, writer) = (Arc::clone(&opened.shared), opened.writer);
         tracker.spawn_blocking(move || log_task::run(&shared, writer, commands));
+        tracker.spawn(background::seal_loop(Arc::clone(&opened.shared), log.downgrade(), cancel.clone()));
+        tracker.spawn(background::maintain_loop(Arc::clone(&opened.shared), cancel.clone()));
         let guard = cancel.clone().drop_guard();
         Ok(Self(Arc::new(Inner { shared: opened.shared, log, tracker, cancel, _cancel_on_drop: guard })))
     }
@@ -128,6 +131,23 @@ impl Store {
         Tail::new(self.0.shared.tail_receiver())
     }
 
+    /// Seals all rows that are in memory now.
+    ///
+    /// # Errors
+    /// A segment or the catalogue cannot be written; the rows stay in memory and in the log.
+    pub async fn seal_all(&self) -> Result<(), SealError> {
+        let keys = self.0.shared.state.read().open.keys().copied().collect();
+        background::seal_now(&self.0.shared, &self.0.log.downgrade(), keys).await
+    }
+
+    /// Does now what is otherwise done every `segments.maintenance_interval`: retention, compaction, deletion.
+    ///
+    /// # Errors
+    /// A segment or the catalogue cannot be read or written.
+    pub async fn maintain(&self) -> Result<(), SealError> {
+        maintain::run(Arc::clone(&self.0.shared), self.0.cancel.clone()).await
+    }
+
     /// What the store says of itself.
     #[must_use]
     pub fn status(&self) -> StoreStatus {
@@ -139,8 +159,12 @@ impl Store {
         self.0.shared.metrics.register(registry);
     }
 
-    /// Stops taking appends, finishes those under way and ends the background work.
-    pub async fn close(&self) {
+    /// Stops taking appends, finishes those under way, ends the background work and seals what is in memory.
+    ///
+    /// # Errors
+    /// The last seal failed; the rows are in the log.
+    pub async fn close(&self) -> Result<(), SealError> {
+        let sealed = self.seal_all().await;
         // The log task ends when it has answered what is queued; the others when they see the token.
         let stopped = self.0.log.send(log_task::Command::Stop).await;
         if stopped.is_err() {
@@ -150,10 +174,15 @@ impl Store {
         self.0.tracker.close();
         self.0.tracker.wait().await;
         self.0.shared.close_tail();
+        sealed
     }
 }
 
 fn encode(append: Append, limit: usize) -> Result<log_task::Pending, AppendError> {
+    let is_derived = |batch: &&Batch| matches!(batch.table, TableId::Edges1m | TableId::Edges1h);
+    if let Some(batch) = append.batches.iter().find(is_derived) {
+        return Err(AppendError::Derived(batch.table));
+    }
     let (batches, parts) =
         memory::prepare(&append.batches).map_err(|(table, source)| AppendError::Schema { table, source })?;
     let payload = Payload::new(payload::encode(batches.iter()));

@@ -19,9 +19,13 @@ use ::cel::{Context, Env, Value};
 use arrow::array::RecordBatch;
 use arrow::buffer::BooleanBuffer;
 use hindcast_model::TableId;
+use hindcast_model::column::TextView;
+use hindcast_model::tables::{flows, runtime_events};
+use hindcast_proto::{hubble, tetragon_codec};
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 
 use self::message::MessageValue;
+use super::evaluate::select_rows;
 use super::{Filter, RowTest};
 use crate::FilterError;
 
@@ -150,11 +154,29 @@ impl RowTest for CelTest {
         table.columns().iter().map(|column| column.name).collect()
     }
 
-    fn select(&self, _batch: &RecordBatch, candidates: &BooleanBuffer) -> Result<BooleanBuffer, FilterError> {
-        if candidates.count_set_bits() == 0 || !self.is_true(&[]) && self.is_true(&[]) {
-            return Ok(BooleanBuffer::new_unset(candidates.len()));
+    fn select(&self, batch: &RecordBatch, candidates: &BooleanBuffer) -> Result<BooleanBuffer, FilterError> {
+        let mut wire = Vec::new();
+        match self.subject {
+            Subject::Flow => {
+                let view = flows::View::new(batch)?;
+                Ok(select_rows(candidates, |row| {
+                    wire.clear();
+                    hubble::encode_flow(&view, row, &mut wire);
+                    self.is_true(&wire)
+                }))
+            }
+            Subject::Event => {
+                let view = runtime_events::View::new(batch)?;
+                // Without a kind there is no event to look into.
+                let kinds = TextView::of(batch.column_by_name("kind"))
+                    .ok_or_else(|| FilterError::new("column kind does not hold texts"))?;
+                Ok(select_rows(candidates, |row| {
+                    wire.clear();
+                    tetragon_codec::encode_response(&view, row, &mut wire);
+                    kinds.get(row).is_some() && self.is_true(&wire)
+                }))
+            }
         }
-        Err(FilterError::new("rows cannot be encoded for a CEL expression yet"))
     }
 }
 

@@ -6,8 +6,9 @@ use std::sync::{Arc, LazyLock};
 use arrow::array::{
     Array as _, ArrayRef, AsArray as _, RecordBatch, TimestampNanosecondArray, UInt32Array, new_null_array,
 };
-use arrow::compute::take_record_batch;
+use arrow::compute::{cast, take_record_batch};
 use arrow::datatypes::{DataType, TimestampNanosecondType};
+use arrow::error::ArrowError;
 use hindcast_model::{Batch, ColumnKind, SchemaError, TableId, Timestamp};
 
 use crate::ids::{Hour, PartitionKey, time_column};
@@ -86,6 +87,19 @@ pub(crate) fn normalize(batch: &Batch) -> Result<Batch, SchemaError> {
     let records = RecordBatch::try_new(table.schema(), columns)
         .map_err(|error| SchemaError::UnknownColumn { table: table.name(), column: error.to_string() })?;
     Ok(Batch { table, records })
+}
+
+/// Rows as a segment holds them, in the table's schema: absent columns become nulls, texts become dictionaries.
+pub(crate) fn conform(table: TableId, records: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let columns = table.columns().iter().map(|column| {
+        let data_type = column.kind.data_type();
+        match records.column_by_name(column.name) {
+            Some(array) if *array.data_type() == data_type => Ok(ArrayRef::clone(array)),
+            Some(array) => cast(array, &data_type),
+            None => Ok(null_column(&data_type, records.num_rows())),
+        }
+    });
+    RecordBatch::try_new(table.schema(), columns.collect::<Result<_, _>>()?)
 }
 
 /// Splits a normalized batch by partition.

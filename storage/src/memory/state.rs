@@ -91,6 +91,13 @@ impl State {
         open.chain(frozen).min().unwrap_or_else(|| self.lsn.next())
     }
 
+    /// [`State::oldest_unsealed`] once `sealed` is.
+    pub(crate) fn oldest_unsealed_but(&self, sealed: &[Arc<Frozen>]) -> Lsn {
+        let is_left = |frozen: &&Arc<Frozen>| !sealed.iter().any(|done| Arc::ptr_eq(done, frozen));
+        let frozen = self.frozen.iter().filter(is_left).map(|frozen| frozen.first);
+        self.open.values().map(|open| open.first).chain(frozen).min().unwrap_or_else(|| self.lsn.next())
+    }
+
     /// When the oldest row that is not sealed arrived.
     pub(crate) fn oldest_arrival(&self) -> Option<Timestamp> {
         let open = self.open.values().map(|open| open.opened_at);

@@ -1,22 +1,24 @@
 //! What the front door and the background tasks have in common.
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use hindcast_model::{Clock, TableId};
-use object_store::ObjectStore;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, broadcast};
 
 use super::lock::DirLock;
+use crate::catalog::Catalog;
 use crate::config::ValidConfig;
 use crate::error::AppendError;
 use crate::memory::{Limits, State};
 use crate::metrics::Metrics;
-use crate::segment::MetadataCache;
+use crate::segment::{MetadataCache, Segment};
 use crate::snapshot::Snapshot;
 use crate::status::{StoreStatus, TableStatus};
 use crate::tail::Appended;
+use crate::tier::Tier;
 
 /// The parts of an open store that its tasks share. Holds no end of a queue, so that tasks end when the door is gone.
 #[derive(Debug)]
@@ -25,7 +27,15 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) state: RwLock<State>,
     pub(crate) metrics: Metrics,
-    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) tier: Tier,
+    pub(crate) catalog: Catalog,
+    pub(crate) next_file_id: AtomicU64,
+    /// Held by whoever seals.
+    pub(crate) sealing: tokio::sync::Mutex<()>,
+    /// Held by whoever looks after segments.
+    pub(crate) maintaining: tokio::sync::Mutex<()>,
+    /// Segments that left the catalogue and may still be in a snapshot.
+    pub(crate) leaving: Mutex<Vec<Weak<Segment>>>,
     pub(crate) cache: Arc<MetadataCache>,
     /// Told when memory was freed.
     pub(crate) room: Notify,
@@ -60,7 +70,7 @@ impl Shared {
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
-        Snapshot::of(&self.state.read(), Arc::clone(&self.store))
+        Snapshot::of(&self.state.read(), Arc::clone(&self.tier.store))
     }
 
     pub(crate) fn tail_receiver(&self) -> broadcast::Receiver<Arc<Appended>> {

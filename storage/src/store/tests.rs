@@ -5,6 +5,9 @@ use std::path::Path;
 use arrow::array::RecordBatch;
 use hindcast_model::{TableId, TimeRange};
 
+mod duckdb;
+mod lifecycle;
+
 use super::*;
 use crate::config::Config;
 use crate::fixtures::{self, MINUTE, T0, Traffic};

@@ -1,0 +1,153 @@
+//! The catalogue: which segments there are, as a DuckLake 1.0 in SQLite that DuckDB attaches to, with the recorder's own
+//! bookkeeping beside it in the same transactions.
+
+mod commit;
+mod expire;
+mod load;
+mod stats;
+
+pub(crate) use commit::{Commit, NewSegment};
+pub(crate) use load::Loaded;
+pub(crate) use stats::{ColumnStats, time_text};
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hindcast_migrations::MigrateError;
+use hindcast_model::{Kind, TableId, Timestamp};
+use parking_lot::Mutex;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::ids::SegmentId;
+
+/// How long a statement waits for another process's lock, a DuckDB reader's for one.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Why the catalogue could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// Its schema cannot be brought up to date.
+    #[error("cannot bring catalogue {path} up to date")]
+    Schema {
+        /// The catalogue.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: MigrateError,
+    },
+    /// A statement failed.
+    #[error("cannot {action} catalogue {path}")]
+    Sql {
+        /// What was tried.
+        action: &'static str,
+        /// The catalogue.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: rusqlite::Error,
+    },
+}
+
+impl CatalogError {
+    /// Who has to act.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        let source = match self {
+            Self::Schema { source: MigrateError::FromTheFuture { .. }, .. } => return Kind::Invalid,
+            Self::Schema { source: MigrateError::Step { source, .. } | MigrateError::File(source), .. }
+            | Self::Sql { source, .. } => source,
+        };
+        match source.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => Kind::Corrupt,
+            _ => Kind::Unavailable,
+        }
+    }
+}
+
+/// A table's number in the catalogue and its columns' numbers, in the order of the table's columns.
+#[derive(Clone, Debug)]
+pub(crate) struct TableIds {
+    pub(crate) table_id: i64,
+    pub(crate) column_ids: Vec<i64>,
+}
+
+/// The open catalogue.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    path: PathBuf,
+    connection: Mutex<Connection>,
+    tables: BTreeMap<TableId, TableIds>,
+}
+
+impl Catalog {
+    /// Opens or creates the catalogue. `data_path` is what its paths are relative to, ending in a slash.
+    pub(crate) fn open(path: &Path, data_path: &str, now: Timestamp) -> Result<(Self, Loaded), CatalogError> {
+        let failed = |action| move |source| CatalogError::Sql { action, path: path.to_path_buf(), source };
+        let mut connection = Connection::open(path).map_err(failed("open"))?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(failed("set up"))?;
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(failed("set up"))?;
+        // A commit must be durable before the log is freed.
+        connection.pragma_update(None, "synchronous", "FULL").map_err(failed("set up"))?;
+        hindcast_migrations::migrate(&mut connection, hindcast_migrations::CATALOG)
+            .map_err(|source| CatalogError::Schema { path: path.to_path_buf(), source })?;
+        let transaction = connection.transaction().map_err(failed("prepare"))?;
+        let tables = load::declare(&transaction, data_path, now).map_err(failed("declare tables in"))?;
+        transaction.commit().map_err(failed("declare tables in"))?;
+        let loaded = load::load(&connection).map_err(failed("read"))?;
+        Ok((Self { path: path.to_path_buf(), connection: Mutex::new(connection), tables }, loaded))
+    }
+
+    /// Opens the catalogue for looking only.
+    pub(crate) fn open_read_only(path: &Path) -> Result<Connection, CatalogError> {
+        let failed = |source| CatalogError::Sql { action: "open", path: path.to_path_buf(), source };
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+        Ok(connection)
+    }
+
+    /// The numbers of a table.
+    pub(crate) fn table(&self, table: TableId) -> Option<&TableIds> {
+        self.tables.get(&table)
+    }
+
+    /// Applies a commit: a new catalogue snapshot with files added and removed.
+    pub(crate) fn commit(&self, commit: &Commit<'_>) -> Result<(), CatalogError> {
+        self.transact("write", |transaction| commit::apply(transaction, &self.tables, commit))
+    }
+
+    /// Drops catalogue snapshots that ended before `before`; the files only they named are put up for deletion.
+    pub(crate) fn expire(&self, before: Timestamp, now: Timestamp) -> Result<(), CatalogError> {
+        self.transact("expire snapshots of", |transaction| expire::expire(transaction, before, now))
+    }
+
+    /// Files put up for deletion.
+    pub(crate) fn scheduled(&self) -> Result<Vec<(SegmentId, String)>, CatalogError> {
+        self.transact("read", expire::scheduled)
+    }
+
+    /// Every file the catalogue knows of: of any snapshot, or waiting for deletion.
+    pub(crate) fn all_paths(&self) -> Result<Vec<String>, CatalogError> {
+        self.transact("read", expire::all_paths)
+    }
+
+    /// Forgets files that were deleted.
+    pub(crate) fn forget(&self, ids: &[SegmentId]) -> Result<(), CatalogError> {
+        self.transact("write", |transaction| expire::forget(transaction, ids))
+    }
+
+    fn transact<T>(
+        &self,
+        action: &'static str,
+        work: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, CatalogError> {
+        let mut connection = self.connection.lock();
+        let run = || {
+            let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            let done = work(&transaction)?;
+            transaction.commit()?;
+            Ok(done)
+        };
+        run().map_err(|source| CatalogError::Sql { action, path: self.path.clone(), source })
+    }
+}

@@ -1,0 +1,81 @@
+//! Compaction: small segments of one partition become one. The rows stay the same; edges of one key and bucket are
+//! the same edges again, not folded further, so that what was committed can be compared row by row.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use hindcast_model::TableId;
+use object_store::ObjectStoreExt as _;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::retain::replace;
+use crate::error::{ReadError, SealError};
+use crate::ids::{Hour, PartitionKey};
+use crate::memory::conform;
+use crate::seal::run::derived;
+use crate::segment::Segment;
+use crate::store::Shared;
+
+/// Compacts the partitions that have enough small segments, one commit each.
+pub(super) fn compact(shared: &Shared, cancel: &CancellationToken) -> Result<(), SealError> {
+    for (key, small) in candidates(shared) {
+        if cancel.is_cancelled() {
+            return Ok(());
+        }
+        let mut batches = Vec::new();
+        for segment in &small {
+            batches.extend(read(segment)?);
+        }
+        let last_lsn = small.iter().map(|segment| segment.last_lsn).max().unwrap_or_default();
+        let added = derived(shared, key, &batches, last_lsn)?;
+        tracing::debug!(partition = %key, n_segments = small.len(), n_rows = added.n_rows, "compacted");
+        replace(shared, &small, &[added])?;
+        shared.metrics.compactions.inc();
+    }
+    Ok(())
+}
+
+fn candidates(shared: &Shared) -> BTreeMap<PartitionKey, Vec<Arc<Segment>>> {
+    let config = &shared.config.segments;
+    let mut partitions: BTreeMap<PartitionKey, Vec<Arc<Segment>>> = BTreeMap::new();
+    let state = shared.state.read();
+    for segment in state.segments.values().flat_map(|segments| segments.iter()) {
+        if segment.n_bytes < config.small_size.as_u64() {
+            let key = PartitionKey { table: segment.table, hour: segment.hour };
+            partitions.entry(key).or_default().push(Arc::clone(segment));
+        }
+    }
+    let this_hour = Hour::of(shared.clock.now());
+    partitions.retain(|key, small| {
+        small.sort_by_key(|segment| segment.id);
+        let mut n_rows = 0_usize;
+        small.retain(|segment| {
+            n_rows = n_rows.saturating_add(usize::try_from(segment.n_rows).unwrap_or(usize::MAX));
+            n_rows <= config.compact_max_rows
+        });
+        // An hour that is over gets no more segments: two are enough to make one.
+        let enough = if key.hour < this_hour { 2 } else { config.compact_min_segments };
+        small.len() >= enough
+    });
+    partitions
+}
+
+/// All rows of a segment, in the table's schema.
+pub(crate) fn read(segment: &Segment) -> Result<Vec<RecordBatch>, SealError> {
+    let bytes = Handle::current()
+        .block_on(async { segment.store.get(&segment.path).await?.bytes().await })
+        .map_err(|source| ReadError::Store { path: segment.path.to_string(), source: Arc::new(source) })?;
+    read_bytes(segment.table, bytes).map_err(|source| segment.read_error(source).into())
+}
+
+fn read_bytes(table: TableId, bytes: bytes::Bytes) -> Result<Vec<RecordBatch>, parquet::errors::ParquetError> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)?.with_batch_size(1 << 16).build()?;
+    let mut batches = Vec::new();
+    for batch in reader {
+        batches.push(conform(table, &batch?)?);
+    }
+    Ok(batches)
+}

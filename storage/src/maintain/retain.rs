@@ -1,0 +1,93 @@
+//! Retention: the oldest segments leave the catalogue first, their files when nobody can be reading them.
+
+use std::sync::Arc;
+
+use hindcast_model::TableId;
+use object_store::path::Path;
+
+use crate::catalog::Commit;
+use crate::config::Retention;
+use crate::error::SealError;
+use crate::segment::Segment;
+use crate::store::Shared;
+
+/// Drops what is over its table's limits.
+pub(super) fn retire(shared: &Shared) -> Result<(), SealError> {
+    let mut gone: Vec<Arc<Segment>> = Vec::new();
+    {
+        let state = shared.state.read();
+        for table in TableId::ALL {
+            if let Some(segments) = state.segments.get(&table) {
+                gone.extend(over_limit(shared, table, segments));
+            }
+        }
+    }
+    if gone.is_empty() {
+        return Ok(());
+    }
+    for segment in &gone {
+        shared.metrics.retired_segments.inc();
+        shared.metrics.retired_rows.inc_by(segment.n_rows);
+    }
+    tracing::info!(n_segments = gone.len(), "retention drops segments");
+    replace(shared, &gone, &[])
+}
+
+fn over_limit(shared: &Shared, table: TableId, segments: &[Arc<Segment>]) -> Vec<Arc<Segment>> {
+    let config = &shared.config.retention;
+    let Retention { max_age, max_size } = config.tables.get(table.name()).copied().unwrap_or(config.default);
+    let too_old = max_age.map(|age| shared.clock.now().saturating_sub(age));
+    let limit = max_size.map_or(u64::MAX, |size| size.as_u64());
+    let mut held = 0_u64;
+    let mut gone = Vec::new();
+    // Newest first: what comes after the limit is reached is the oldest.
+    for segment in segments {
+        held = held.saturating_add(segment.n_bytes);
+        if held > limit || too_old.is_some_and(|too_old| segment.max_time < too_old) {
+            gone.push(Arc::clone(segment));
+        }
+    }
+    gone
+}
+
+/// Commits that segments leave and others take their place.
+pub(super) fn replace(
+    shared: &Shared,
+    removed: &[Arc<Segment>],
+    added: &[crate::catalog::NewSegment],
+) -> Result<(), SealError> {
+    let ids: Vec<_> = removed.iter().map(|segment| (segment.id, segment.table)).collect();
+    let (oldest_needed, last_lsn) = {
+        let state = shared.state.read();
+        (state.oldest_unsealed(), state.lsn)
+    };
+    let now = shared.clock.now();
+    shared.catalog.commit(&Commit { now, added, removed: &ids, marks: &[], oldest_needed, last_lsn })?;
+    let added: Vec<_> = added.iter().map(|new| crate::seal::run::segment(shared, new)).collect();
+    shared.state.write().replace(&[], removed, &added);
+    // The file of a removed segment stays until the last snapshot that holds the segment is gone.
+    shared.leaving.lock().extend(removed.iter().map(Arc::downgrade));
+    Ok(())
+}
+
+/// Expires old catalogue snapshots and deletes files that neither the catalogue nor a running snapshot names.
+pub(super) fn sweep(shared: &Shared) -> Result<(), SealError> {
+    let now = shared.clock.now();
+    shared.catalog.expire(now.saturating_sub(shared.config.segments.delete_grace), now)?;
+    let in_use: Vec<_> = {
+        let mut leaving = shared.leaving.lock();
+        leaving.retain(|segment| segment.strong_count() > 0);
+        leaving.iter().filter_map(std::sync::Weak::upgrade).map(|segment| segment.id).collect()
+    };
+    let mut deleted = Vec::new();
+    for (id, path) in shared.catalog.scheduled()? {
+        if !in_use.contains(&id) {
+            shared.tier.delete(&Path::from(path))?;
+            deleted.push(id);
+        }
+    }
+    if !deleted.is_empty() {
+        shared.catalog.forget(&deleted)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! Edges as a batch of the `edges` tables.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanArray, RecordBatch, TimestampNanosecondArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
+};
+use arrow::error::ArrowError;
+use hindcast_model::tables::edges;
+use hindcast_model::{ColumnDef, ColumnKind};
+
+use super::{Edge, Sums};
+use crate::memory::null_column;
+use crate::seal::merge::{NULL_KEY, dictionary};
+use crate::seal::order::{KeyColumn, Keys, unfold};
+
+/// Names of the latency columns start with this.
+const LATENCY: &str = "latency_le_";
+
+pub(super) fn build(keys: &Keys, rows: &[Edge]) -> Result<RecordBatch, ArrowError> {
+    let mut n_latency = 0;
+    let mut columns: Vec<ArrayRef> = Vec::with_capacity(edges::COLUMNS.len());
+    for column in edges::COLUMNS {
+        let array = if column.name.starts_with(LATENCY) {
+            n_latency += 1;
+            latency(rows, n_latency - 1)
+        } else if let Some(array) = measure(column.name, rows) {
+            array
+        } else {
+            key(keys, column, rows)?
+        };
+        columns.push(array);
+    }
+    RecordBatch::try_new(edges::schema(), columns)
+}
+
+fn latency(rows: &[Edge], bucket: usize) -> ArrayRef {
+    let count = |sums: &Sums| (sums.latency_count > 0).then(|| sums.latency.get(bucket).copied()).flatten();
+    Arc::new(rows.iter().map(|(_, _, sums)| count(sums)).collect::<UInt32Array>())
+}
+
+fn measure(name: &str, rows: &[Edge]) -> Option<ArrayRef> {
+    let count = |of: fn(&Sums) -> u64| -> ArrayRef {
+        Arc::new(UInt64Array::from_iter_values(rows.iter().map(|(_, _, sums)| of(sums))))
+    };
+    let optional = |of: fn(&Sums) -> Option<u64>| -> ArrayRef {
+        Arc::new(rows.iter().map(|(_, _, sums)| of(sums)).collect::<UInt64Array>())
+    };
+    let time = |of: fn(&Edge) -> i64| -> ArrayRef {
+        let array = TimestampNanosecondArray::from_iter_values(rows.iter().map(of));
+        Arc::new(array.with_data_type(ColumnKind::Time.data_type()))
+    };
+    Some(match name {
+        "time" => time(|(_, bucket, _)| *bucket),
+        "first_seen" => time(|(_, _, sums)| sums.first_seen),
+        "last_seen" => time(|(_, _, sums)| sums.last_seen),
+        "flows" => count(|sums| sums.flows),
+        "rows" => count(|sums| sums.rows),
+        "errors" => count(|sums| sums.errors),
+        "latency_count" => count(|sums| sums.latency_count),
+        "latency_sum_ns" => count(|sums| sums.latency_sum),
+        "latency_max_ns" => optional(|sums| sums.latency_max),
+        "bytes_sent" => optional(|sums| sums.traffic[0]),
+        "bytes_received" => optional(|sums| sums.traffic[1]),
+        "packets_sent" => optional(|sums| sums.traffic[2]),
+        "packets_received" => optional(|sums| sums.traffic[3]),
+        _ => return None,
+    })
+}
+
+fn key(keys: &Keys, column: &ColumnDef, rows: &[Edge]) -> Result<ArrayRef, ArrowError> {
+    let from = if column.name == "http_status_class" { "port" } else { column.name };
+    let Some((at, source)) = keys.columns.iter().enumerate().find(|(_, known)| known.name == from) else {
+        return Ok(null_column(&column.kind.data_type(), rows.len()));
+    };
+    let codes = rows.iter().map(|(key, _, _)| {
+        let key = usize::try_from(*key).ok().and_then(|key| keys.distinct.get(key));
+        key.and_then(|key| key.get(at)).copied().unwrap_or(0)
+    });
+    Ok(match column.name {
+        "port" => Arc::new(codes.map(|code| number(unfold(code).0)?.try_into().ok()).collect::<UInt16Array>()),
+        "http_status_class" => {
+            Arc::new(codes.map(|code| number(unfold(code).1)?.try_into().ok()).collect::<UInt8Array>())
+        }
+        "is_reply" => Arc::new(codes.map(|code| number(code).map(|flag| flag == 1)).collect::<BooleanArray>()),
+        "src_identity" | "dst_identity" => Arc::new(codes.map(number).collect::<UInt32Array>()),
+        _ => text(source, codes)?,
+    })
+}
+
+/// The number a code stands for: 0 is null, else one more than the number.
+const fn number(code: u32) -> Option<u32> {
+    code.checked_sub(1)
+}
+
+fn text(source: &KeyColumn, codes: impl Iterator<Item = u32>) -> Result<ArrayRef, ArrowError> {
+    let keys = codes.map(|code| number(code).and_then(|rank| i32::try_from(rank).ok()).unwrap_or(NULL_KEY)).collect();
+    let Some(values) = &source.values else {
+        return Err(ArrowError::SchemaError(format!("key column {} has no texts", source.name)));
+    };
+    dictionary(keys, values)
+}

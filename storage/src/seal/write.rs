@@ -1,0 +1,230 @@
+//! Parquet bytes of a segment.
+
+use std::sync::Arc;
+
+use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch, UInt32Array};
+use arrow::compute::{max, min};
+use arrow::datatypes::{
+    ArrowPrimitiveType, Int32Type, Int64Type, Schema, TimestampNanosecondType, UInt8Type, UInt16Type, UInt32Type,
+    UInt64Type,
+};
+use arrow::error::ArrowError;
+use hindcast_model::{ColumnDef, ColumnKind, TableId, Timestamp};
+use parquet::arrow::{ArrowWriter, PARQUET_FIELD_ID_META_KEY};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+use parquet::schema::types::ColumnPath;
+
+use super::merge::{Column, Merged};
+use crate::catalog::{ColumnStats, time_text};
+
+/// Columns people look for one value of; their values are many, so bounds do not help.
+const NEEDLES: &[&str] = &[
+    "src_pod",
+    "dst_pod",
+    "src_ip",
+    "dst_ip",
+    "src_exec_id",
+    "dst_exec_id",
+    "exec_id",
+    "parent_exec_id",
+    "pod",
+    "container_id",
+    "trace_id",
+    "uuid",
+    "dns_query",
+    "ip",
+];
+/// Below this many distinct values a bloom filter costs more than the dictionary it stands before.
+const MIN_BLOOM_VALUES: usize = 64;
+/// Share of absent values that a bloom filter lets through.
+const BLOOM_FPP: f64 = 0.01;
+/// Columns whose pages are told apart by bounds: those rows are sorted by.
+const PAGED: &[&str] = &[
+    "time",
+    "valid_from",
+    "src_namespace",
+    "src_workload",
+    "dst_namespace",
+    "dst_workload",
+    "namespace",
+    "workload",
+    "pod",
+];
+/// Longest text whose bounds the catalogue keeps.
+const MAX_BOUND: usize = 128;
+
+/// Why a segment could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The columns could not be merged or sorted.
+    #[error("cannot arrange the rows of a segment")]
+    Arrange(#[from] ArrowError),
+    /// They could not be written.
+    #[error("cannot encode a segment")]
+    Encode(#[from] ParquetError),
+}
+
+/// The bytes of a segment and what the catalogue says of it.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) footer_bytes: u64,
+    pub(crate) columns: Vec<ColumnStats>,
+}
+
+/// How segments are written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WriteOptions<'a> {
+    pub(crate) zstd_level: i32,
+    /// Field ids by position of the table's column.
+    pub(crate) field_ids: &'a [i64],
+}
+
+/// Encodes row groups, each given as the rows it takes.
+pub(crate) fn write(
+    merged: &Merged,
+    row_groups: &[UInt32Array],
+    options: WriteOptions<'_>,
+) -> Result<Written, WriteError> {
+    let held: Vec<(usize, &ColumnDef, &Column)> = merged
+        .table
+        .columns()
+        .iter()
+        .zip(&merged.columns)
+        .enumerate()
+        .filter_map(|(at, (definition, column))| column.as_ref().map(|column| (at, definition, column)))
+        .collect();
+    let fields: Vec<_> = held
+        .iter()
+        .map(|(at, definition, _)| {
+            let field_id = options.field_ids.get(*at).copied().unwrap_or_default().to_string();
+            definition.field().with_metadata([(PARQUET_FIELD_ID_META_KEY.to_owned(), field_id)].into())
+        })
+        .collect();
+    let schema = Arc::new(Schema::new(fields));
+    let properties = properties(merged.table, &held, options.zstd_level)?;
+    let mut bytes = Vec::with_capacity(1 << 20);
+    let mut writer = ArrowWriter::try_new(&mut bytes, Arc::clone(&schema), Some(properties))?;
+    for rows in row_groups {
+        let columns = held.iter().map(|(_, _, column)| column.take(rows)).collect::<Result<Vec<ArrayRef>, _>>()?;
+        writer.write(&RecordBatch::try_new(Arc::clone(&schema), columns)?)?;
+        writer.flush()?;
+    }
+    let metadata = writer.finish()?;
+    drop(writer);
+    let tail = bytes.len().checked_sub(8).and_then(|at| bytes.get(at..)?.first_chunk::<4>());
+    let footer_bytes = u64::from(tail.map_or(0, |length| u32::from_le_bytes(*length)));
+    let columns = held
+        .iter()
+        .enumerate()
+        .map(|(leaf, (at, definition, column))| stats(*at, definition, column, leaf, merged.n_rows, &metadata))
+        .collect();
+    Ok(Written { bytes, footer_bytes, columns })
+}
+
+fn properties(
+    table: TableId,
+    held: &[(usize, &ColumnDef, &Column)],
+    zstd_level: i32,
+) -> Result<WriterProperties, ParquetError> {
+    let mut builder = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(zstd_level)?))
+        .set_created_by(concat!("hindcast ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_max_row_group_row_count(None)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_data_page_row_count_limit(1 << 14)
+        .set_write_batch_size(1 << 13);
+    for (_, definition, column) in held {
+        builder = column_properties(builder, table, definition, column);
+    }
+    Ok(builder.build())
+}
+
+fn column_properties(
+    mut builder: WriterPropertiesBuilder,
+    table: TableId,
+    definition: &ColumnDef,
+    column: &Column,
+) -> WriterPropertiesBuilder {
+    let path = || ColumnPath::from(definition.name);
+    if PAGED.contains(&definition.name) {
+        builder = builder.set_column_statistics_enabled(path(), EnabledStatistics::Page);
+    }
+    let is_raw = !matches!(table, TableId::Edges1m | TableId::Edges1h);
+    if is_raw && matches!(definition.name, "time" | "valid_from") {
+        // Ascending inside of a key: the steps are small.
+        builder = builder
+            .set_column_dictionary_enabled(path(), false)
+            .set_column_encoding(path(), Encoding::DELTA_BINARY_PACKED);
+    }
+    if matches!(definition.kind, ColumnKind::Text | ColumnKind::Bytes) {
+        builder = builder.set_column_dictionary_enabled(path(), false);
+    }
+    let n_values = match column {
+        Column::Dict { values, .. } => values.len(),
+        Column::Plain(array) => array.len() - array.null_count(),
+    };
+    if NEEDLES.contains(&definition.name) && n_values >= MIN_BLOOM_VALUES {
+        let n_values = u64::try_from(n_values).unwrap_or(u64::MAX);
+        builder = builder
+            .set_column_bloom_filter_enabled(path(), true)
+            .set_column_bloom_filter_fpp(path(), BLOOM_FPP)
+            .set_column_bloom_filter_ndv(path(), n_values);
+    }
+    builder
+}
+
+fn stats(
+    at: usize,
+    definition: &ColumnDef,
+    column: &Column,
+    leaf: usize,
+    n_rows: usize,
+    metadata: &ParquetMetaData,
+) -> ColumnStats {
+    let chunks = metadata.row_groups().iter().filter_map(|group| group.columns().get(leaf));
+    let n_bytes = chunks.map(|chunk| u64::try_from(chunk.compressed_size()).unwrap_or(0)).sum();
+    let n_nulls = match column {
+        Column::Plain(array) => array.null_count(),
+        Column::Dict { keys, .. } => keys.iter().filter(|key| **key < 0).count(),
+    };
+    let (min, max) = bounds(definition.kind, column);
+    let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+    ColumnStats { column: at, n_bytes, n_values: count(n_rows - n_nulls), n_nulls: count(n_nulls), min, max }
+}
+
+fn bounds(kind: ColumnKind, column: &Column) -> (Option<String>, Option<String>) {
+    fn numbers<T: ArrowPrimitiveType>(array: &ArrayRef) -> (Option<String>, Option<String>)
+    where
+        T::Native: ToString,
+    {
+        let Some(array) = array.as_primitive_opt::<T>() else { return (None, None) };
+        (min(array).map(|value| value.to_string()), max(array).map(|value| value.to_string()))
+    }
+    match column {
+        Column::Plain(array) => match kind {
+            ColumnKind::Time => {
+                let text = |time: i64| time_text(Timestamp::from_nanos(time));
+                let Some(array) = array.as_primitive_opt::<TimestampNanosecondType>() else { return (None, None) };
+                (min(array).map(text), max(array).map(text))
+            }
+            ColumnKind::U8 => numbers::<UInt8Type>(array),
+            ColumnKind::U16 => numbers::<UInt16Type>(array),
+            ColumnKind::U32 => numbers::<UInt32Type>(array),
+            ColumnKind::U64 => numbers::<UInt64Type>(array),
+            ColumnKind::I32 => numbers::<Int32Type>(array),
+            ColumnKind::I64 => numbers::<Int64Type>(array),
+            ColumnKind::Bool | ColumnKind::Dict | ColumnKind::Text | ColumnKind::Bytes | ColumnKind::DictBytes => {
+                (None, None)
+            }
+        },
+        Column::Dict { values, .. } => {
+            let Some(texts) = values.as_string_opt::<i32>() else { return (None, None) };
+            let short = |text: Option<&str>| text.filter(|text| text.len() <= MAX_BOUND).map(str::to_owned);
+            (short(texts.iter().flatten().min()), short(texts.iter().flatten().max()))
+        }
+    }
+}
