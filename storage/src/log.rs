@@ -3,6 +3,8 @@
 //! `format` is the bytes, `payload` turns batches into a record's payload and back, `fs` is the little of a file
 //! system the log needs, `writer` appends, `reader` recovers.
 
+#[cfg(test)]
+pub(crate) mod faulty;
 pub mod format;
 pub mod fs;
 pub mod payload;
@@ -97,3 +99,6 @@ pub enum Damage {
     #[error("a payload cannot be decoded: {0}")]
     Payload(&'static str),
 }
+
+#[cfg(test)]
+mod tests;

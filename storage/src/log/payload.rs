@@ -46,3 +46,6 @@ const fn key_width(n_values: usize) -> usize {
         _ => 4,
     }
 }
+
+#[cfg(test)]
+mod tests;

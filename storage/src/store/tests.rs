@@ -5,6 +5,7 @@ use std::path::Path;
 use arrow::array::RecordBatch;
 use hindcast_model::{TableId, TimeRange};
 
+mod crash;
 mod duckdb;
 mod lifecycle;
 
