@@ -2,7 +2,12 @@
 //!
 //! `cargo run --release -p hindcast-storage --example append_speed -- [rows] [directory]`
 #![expect(clippy::print_stdout, reason = "an example prints what it measures")]
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "an example ends where it fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    reason = "an example ends where it fails"
+)]
 #![allow(dead_code, clippy::allow_attributes, reason = "the generator has more than is used here")]
 
 #[path = "../src/fixtures.rs"]
@@ -63,7 +68,9 @@ async fn main() {
             stats.segment_bytes as f64 / rows as f64
         );
     }
-    for segment in snapshot.segments(TableId::Flows, TimeRange::ALL).first() {
+    for table in [TableId::Flows, TableId::Edges1m] {
+        let Some(segment) = snapshot.segments(table, TimeRange::ALL).pop() else { continue };
+        println!("{table}, by column:");
         let metadata = segment.metadata().await.unwrap();
         for column in 0..metadata.file_metadata().schema_descr().num_columns() {
             let chunks = metadata.row_groups().iter().map(|group| group.column(column));

@@ -7,7 +7,7 @@ mod load;
 mod stats;
 
 pub(crate) use commit::{Commit, NewSegment};
-pub(crate) use load::Loaded;
+pub(crate) use load::{Loaded, SegmentRow, segments};
 pub(crate) use stats::{ColumnStats, time_text};
 
 use std::collections::BTreeMap;

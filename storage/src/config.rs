@@ -243,27 +243,8 @@ impl Config {
                 problems.push(ConfigError::OutOfBounds { option, found, allowed });
             }
         };
-        let (log, memory, segments) = (&self.log, &self.memory, &self.segments);
-        let record = log.max_record_size.as_u64();
-        check(
-            (1 << 16..=1 << 30).contains(&record),
-            "log.max_record_size",
-            log.max_record_size.to_string(),
-            "64 KiB to 1 GiB",
-        );
-        check(
-            log.max_file_size.as_u64() >= 1 << 16,
-            "log.max_file_size",
-            log.max_file_size.to_string(),
-            "at least 64 KiB",
-        );
-        check(
-            log.max_group_wait <= Duration::from_secs(1),
-            "log.max_group_wait",
-            format!("{:?}", log.max_group_wait),
-            "at most 1s",
-        );
-        check((1..=65_536).contains(&log.queue_len), "log.queue_len", log.queue_len.to_string(), "1 to 65536");
+        self.check_log(&mut check);
+        let (memory, segments) = (&self.memory, &self.segments);
         check(memory.max_size.as_u64() >= 1 << 20, "memory.max_size", memory.max_size.to_string(), "at least 1 MiB");
         check(
             (1..=16 << 20).contains(&memory.max_partition_rows),
@@ -311,6 +292,30 @@ impl Config {
             problems.push(ConfigError::UnknownScheme(self.segments_url.clone()));
         }
         problems
+    }
+
+    fn check_log(&self, check: &mut impl FnMut(bool, &'static str, String, &'static str)) {
+        let log = &self.log;
+        let record = log.max_record_size.as_u64();
+        check(
+            (1 << 16..=1 << 30).contains(&record),
+            "log.max_record_size",
+            log.max_record_size.to_string(),
+            "64 KiB to 1 GiB",
+        );
+        check(
+            log.max_file_size.as_u64() >= 1 << 16,
+            "log.max_file_size",
+            log.max_file_size.to_string(),
+            "at least 64 KiB",
+        );
+        check(
+            log.max_group_wait <= Duration::from_secs(1),
+            "log.max_group_wait",
+            format!("{:?}", log.max_group_wait),
+            "at most 1s",
+        );
+        check((1..=65_536).contains(&log.queue_len), "log.queue_len", log.queue_len.to_string(), "1 to 65536");
     }
 
     /// The checked settings.

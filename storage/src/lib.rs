@@ -14,6 +14,7 @@ mod error;
 #[cfg(test)]
 mod fixtures;
 mod ids;
+pub mod inspect;
 pub mod log;
 mod maintain;
 mod memory;

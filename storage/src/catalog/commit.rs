@@ -21,6 +21,8 @@ pub(crate) struct NewSegment {
     pub(crate) min_time: Timestamp,
     pub(crate) max_time: Timestamp,
     pub(crate) last_lsn: Lsn,
+    /// xxh3 of the file.
+    pub(crate) checksum: u64,
     pub(crate) columns: Vec<ColumnStats>,
 }
 
@@ -110,14 +112,17 @@ fn add(transaction: &Transaction<'_>, added: &NewSegment, ids: &TableIds, snapsh
          file_size_bytes = file_size_bytes + ?3 WHERE table_id = ?1",
         )?
         .execute(params![ids.table_id, added.n_rows, added.n_bytes])?;
-    transaction.prepare_cached("INSERT INTO hindcast_segment VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
-        added.id.get(),
-        added.key.table.code(),
-        added.key.hour.get(),
-        added.min_time.as_nanos(),
-        added.max_time.as_nanos(),
-        added.last_lsn.get()
-    ])?;
+    transaction.prepare_cached("INSERT INTO hindcast_segment VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(
+        params![
+            added.id.get(),
+            added.key.table.code(),
+            added.key.hour.get(),
+            added.min_time.as_nanos(),
+            added.max_time.as_nanos(),
+            added.last_lsn.get(),
+            added.checksum.cast_signed()
+        ],
+    )?;
     let mut stats = transaction.prepare_cached(
         "INSERT INTO ducklake_file_column_stats(data_file_id, table_id, column_id, column_size_bytes, value_count,
          null_count, min_value, max_value) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",

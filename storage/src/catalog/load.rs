@@ -22,6 +22,8 @@ pub(crate) struct SegmentRow {
     pub(crate) min_time: Timestamp,
     pub(crate) max_time: Timestamp,
     pub(crate) last_lsn: Lsn,
+    /// xxh3 of the file.
+    pub(crate) checksum: u64,
 }
 
 /// The catalogue's content.
@@ -262,7 +264,7 @@ pub(super) fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
 pub(crate) fn segments(connection: &Connection) -> rusqlite::Result<Vec<SegmentRow>> {
     let mut statement = connection.prepare(
         "SELECT d.data_file_id, s.table_code, s.hour, d.path, d.record_count, d.file_size_bytes, d.footer_size,
-         s.min_time, s.max_time, s.last_lsn, t.path
+         s.min_time, s.max_time, s.last_lsn, t.path, s.checksum
          FROM ducklake_data_file d JOIN hindcast_segment s USING (data_file_id)
          JOIN ducklake_table t ON t.table_id = d.table_id AND t.end_snapshot IS NULL
          WHERE d.end_snapshot IS NULL ORDER BY d.data_file_id",
@@ -279,6 +281,7 @@ pub(crate) fn segments(connection: &Connection) -> rusqlite::Result<Vec<SegmentR
             min_time: Timestamp::from_nanos(row.get(7)?),
             max_time: Timestamp::from_nanos(row.get(8)?),
             last_lsn: Lsn::new(row.get(9)?),
+            checksum: row.get::<_, i64>(11)?.cast_unsigned(),
         }))
     })?;
     rows.filter_map(Result::transpose).collect()

@@ -25,6 +25,8 @@ pub(crate) enum Fault {
 #[derive(Debug)]
 struct Plan {
     n_calls: u64,
+    /// Calls at which the fault does something.
+    strikable: Vec<u64>,
     fault_at: u64,
     /// How many calls in a row fail.
     n_faults: u64,
@@ -47,6 +49,7 @@ impl FaultyFs {
     pub(crate) fn new(seed: u64, fault: Fault, fault_at: u64, n_faults: u64) -> Self {
         Self(Arc::new(Mutex::new(Plan {
             n_calls: 0,
+            strikable: Vec::new(),
             fault_at,
             n_faults,
             fault,
@@ -58,9 +61,9 @@ impl FaultyFs {
         })))
     }
 
-    /// How many calls there were.
-    pub(crate) fn n_calls(&self) -> u64 {
-        self.0.lock().n_calls
+    /// The calls at which the fault would have done something.
+    pub(crate) fn strikable(&self) -> Vec<u64> {
+        self.0.lock().strikable.clone()
     }
 
     pub(crate) fn is_down(&self) -> bool {
@@ -92,6 +95,15 @@ impl FaultyFs {
             return Err(io::Error::other("the machine is down"));
         }
         plan.n_calls += 1;
+        let can_strike = match plan.fault {
+            Fault::Crash => true,
+            Fault::NoSpace => is_write,
+            Fault::SyncFails => is_sync,
+        };
+        if can_strike {
+            let call = plan.n_calls;
+            plan.strikable.push(call);
+        }
         let strikes = (plan.fault_at..plan.fault_at + plan.n_faults).contains(&plan.n_calls);
         if !strikes {
             return Ok(None);

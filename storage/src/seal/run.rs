@@ -107,6 +107,7 @@ fn file(
     let written = write(merged, &row_groups, options)?;
     let id = shared.next_segment();
     let path = format!("{}/{:012}.parquet", hour_name(key.hour), id.get());
+    let checksum = xxhash_rust::xxh3::xxh3_64(&written.bytes);
     let n_bytes = u64::try_from(written.bytes.len()).unwrap_or(u64::MAX);
     shared.tier.put(&Path::from(format!("{}/{path}", key.table)), written.bytes)?;
     let (min_time, max_time) = merged.time_bounds();
@@ -121,6 +122,7 @@ fn file(
         min_time,
         max_time,
         last_lsn,
+        checksum,
         columns: written.columns,
     })
 }

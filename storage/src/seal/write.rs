@@ -154,8 +154,9 @@ fn column_properties(
         builder = builder.set_column_statistics_enabled(path(), EnabledStatistics::Page);
     }
     let is_raw = !matches!(table, TableId::Edges1m | TableId::Edges1h);
-    if is_raw && matches!(definition.name, "time" | "valid_from") {
-        // Ascending inside of a key: the steps are small.
+    let is_ascending = matches!(definition.name, "time" | "valid_from") && is_raw;
+    // Nearly as many values as rows, and ascending inside of a key: the steps are small.
+    if is_ascending || matches!(definition.name, "first_seen" | "last_seen") {
         builder = builder
             .set_column_dictionary_enabled(path(), false)
             .set_column_encoding(path(), Encoding::DELTA_BINARY_PACKED);
@@ -172,7 +173,7 @@ fn column_properties(
         builder = builder
             .set_column_bloom_filter_enabled(path(), true)
             .set_column_bloom_filter_fpp(path(), BLOOM_FPP)
-            .set_column_bloom_filter_ndv(path(), n_values);
+            .set_column_bloom_filter_max_ndv(path(), n_values);
     }
     builder
 }

@@ -97,7 +97,7 @@ async fn sealed_rows_and_their_roll_ups_are_what_was_appended() {
     assert_eq!(sealed.segments(TableId::Flows, TimeRange::ALL).len(), 2);
     for snapshot in [&unsealed, &sealed] {
         assert_eq!(rows(snapshot, TableId::Flows).await, multiset_of(&flows));
-        assert_eq!(rows(snapshot, TableId::RuntimeEvents).await, multiset_of(&[runtime.records.clone()]));
+        assert_eq!(rows(snapshot, TableId::RuntimeEvents).await, multiset_of(std::slice::from_ref(&runtime.records)));
     }
     assert!(rows(&before, TableId::Flows).await.is_empty());
     let minutes = rollup::fold(&flows, rollup::MINUTE_NS).unwrap();
