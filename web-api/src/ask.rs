@@ -1,6 +1,7 @@
 //! The questions that doors ask the engine, in one form of answer.
 
 mod inventory;
+mod sql;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use hindcast_query::{
 };
 
 pub(crate) use self::inventory::{n_flows_since, namespaces, nodes};
+pub(crate) use self::sql::{sql, sql_schema};
 pub(crate) use hindcast_query::Pick;
 
 use crate::answer::{Answer, Piece, failed};
@@ -70,6 +72,9 @@ impl From<QueryError> for Fault {
         let kind = error.kind();
         match error {
             QueryError::Filter(error) => error.into(),
+            QueryError::Sql { message, suggestion: Some(suggestion), .. } => {
+                Self::new(kind, format!("{message}; did you mean {suggestion}?"))
+            }
             error => Self::new(kind, report(&error)),
         }
     }

@@ -3,6 +3,7 @@
 mod asked;
 pub(crate) mod descriptors;
 mod events;
+mod flight;
 mod get_flows;
 mod held;
 mod mask;
@@ -57,7 +58,8 @@ pub(crate) async fn routes(doors: Arc<Doors>) -> Result<Routes, tonic_reflection
         .add_service(describe().build_v1alpha()?)
         .add_service(ObserverServer::new(observer::Service::new(Arc::clone(&doors))))
         .add_service(PeerServer::new(peer::Service::new(Arc::clone(&doors))))
-        .add_service(FineGuidanceSensorsServer::new(sensors::Service::new(doors)));
+        .add_service(FineGuidanceSensorsServer::new(sensors::Service::new(Arc::clone(&doors))))
+        .add_service(flight::service(doors));
     Ok(routes)
 }
 

@@ -189,6 +189,8 @@ fn column_schema(column: &ColumnDef) -> Value {
         rest::events::runtime,
         rest::events::losses,
         rest::live::live,
+        rest::sql::get,
+        rest::sql::post,
         rest::state::status,
         rest::state::sources,
         rest::state::tables,

@@ -4,6 +4,7 @@ pub(crate) mod events;
 mod guard;
 pub(crate) mod live;
 pub(crate) mod ops;
+pub(crate) mod sql;
 pub(crate) mod state;
 
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ pub(crate) fn router(doors: Arc<Doors>, address: SocketAddr) -> Router {
         .route("/runtime", get(events::runtime))
         .route("/losses", get(events::losses))
         .route("/live", get(live::live))
+        .route("/sql", get(sql::get).post(sql::post))
         .route("/status", get(state::status))
         .route("/sources", get(state::sources))
         .route("/tables", get(state::tables))

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, RecordBatch, StringArray, TimestampNanosecondArray, UInt64Array, new_null_array};
+use arrow::array::{
+    Array as _, ArrayRef, RecordBatch, StringArray, TimestampNanosecondArray, UInt64Array, new_null_array,
+};
 use arrow::compute::{can_cast_types, cast};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;

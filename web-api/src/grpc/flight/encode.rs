@@ -11,9 +11,9 @@ use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use tonic::Status;
 
 use super::DoGetStream;
-use crate::grpc::ending_status;
 use crate::answer::{Answer, Piece};
 use crate::doors::{Doors, Permit};
+use crate::grpc::ending_status;
 
 /// The schema as it is sent.
 pub(super) fn plain_schema(schema: &Schema) -> Schema {

@@ -112,11 +112,8 @@ async fn pushed_batches_are_acknowledged_one_by_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_gives_a_token() {
-    let auth = AuthConfig {
-        user: Some("ann".to_owned()),
-        password: Some(Secret::new("secret")),
-        ..AuthConfig::default()
-    };
+    let auth =
+        AuthConfig { user: Some("ann".to_owned()), password: Some(Secret::new("secret")), ..AuthConfig::default() };
     let house = serve(Config { auth, ..testing::free_ports() }).await;
     let mut client = FlightSqlServiceClient::new(house.channel.clone());
     assert!(client.get_catalogs().await.is_err());

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, AsArray as _, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    Array as _, ArrayRef, AsArray as _, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use arrow::datatypes::UInt16Type;
 use hindcast_model::tables::flows;
 use hindcast_model::{TableId, Timestamp};
@@ -42,7 +44,10 @@ fn what_does_not_fit_is_named() {
         (vec![("verdict", Arc::clone(&text))], "column time is required and absent or null in some row"),
         (vec![("time", time()), ("colour", Arc::clone(&text))], "flows has no column colour"),
         (vec![("time", time()), ("dst_port", number)], "column dst_port holds a value that does not fit"),
-        (vec![("time", time()), ("dst_port", Arc::clone(&text))], "column dst_port has type Utf8, which cannot be turned into UInt16"),
+        (
+            vec![("time", time()), ("dst_port", Arc::clone(&text))],
+            "column dst_port has type Utf8, which cannot be turned into UInt16",
+        ),
         (vec![("time", time()), ("time", time())], "the batch has column time twice"),
     ];
     for (columns, text) in cases {
