@@ -1,5 +1,6 @@
 //! The HTTP door: which path leads where, and what every request passes.
 
+pub(crate) mod ask;
 pub(crate) mod events;
 mod guard;
 pub(crate) mod live;
@@ -27,6 +28,9 @@ pub(crate) fn router(doors: Arc<Doors>, address: SocketAddr) -> Router {
         .route("/losses", get(events::losses))
         .route("/live", get(live::live))
         .route("/sql", get(sql::get).post(sql::post))
+        .route("/histogram", get(ask::histogram))
+        .route("/top", get(ask::top))
+        .route("/suggest", get(ask::suggest))
         .route("/status", get(state::status))
         .route("/sources", get(state::sources))
         .route("/tables", get(state::tables))
