@@ -1,0 +1,139 @@
+//! The command line: what can be typed, its help and its examples.
+//!
+//! Nothing here acts. Options that configuration also knows stay `Option`, so that "not given" can fall back to it.
+
+mod ask;
+mod record;
+pub(crate) mod terms;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use ask::{
+    ExportArgs, ExportFormat, InspectArgs, InspectWhat, ObserveArgs, ObserveFormat, SqlArgs, SqlFormat, StatusArgs,
+};
+pub use record::{DemoArgs, ImportArgs, ServeArgs, SummaryFormat, UpArgs};
+
+/// Where data lie when nothing else is said.
+pub const DEFAULT_DATA_DIR: &str = "hindcast-data";
+/// Where a server answers when nothing else is said.
+pub const DEFAULT_SERVER: &str = "http://127.0.0.1:7171";
+
+/// Records what every workload did, and plays it back.
+#[derive(Debug, Parser)]
+#[command(
+    name = "hindcast",
+    version,
+    about = "Records what every workload did, and plays it back.",
+    long_about = "Hindcast records what every workload did (network flows, application requests, processes), keeps it \
+                  as long as you want, and answers questions about it.",
+    after_help = EXAMPLES,
+    arg_required_else_help = true,
+    propagate_version = true,
+    max_term_width = 110
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// How to colour output
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN", help_heading = "Everywhere")]
+    pub color: ColorChoice,
+
+    /// How much the program says of itself on stderr: error, warn, info, debug, trace, or a RUST_LOG filter
+    #[arg(long, global = true, value_name = "FILTER", help_heading = "Everywhere")]
+    pub log: Option<String>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  hindcast up                                  record and answer on http://127.0.0.1:7171
+  hindcast import events.log.gz ./exports      bring in Hubble and Tetragon recordings
+  hindcast observe ns:payments verdict:dropped --last 20
+  hindcast sql 'SELECT verdict, count(*) FROM flows GROUP BY verdict'";
+
+/// Everything that `hindcast` does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Record and answer, all in one: store, sources of the configuration, HTTP and gRPC
+    Up(UpArgs),
+    /// Answer from an existing data directory, and accept pushes; no sources
+    Serve(ServeArgs),
+    /// Bring in recorded files: Hubble and Tetragon JSON lines, plain, gzip or zstd
+    Import(ImportArgs),
+    /// Show recorded flows or runtime events, or follow new ones
+    Observe(Box<ObserveArgs>),
+    /// Ask in SQL; without a query, a prompt
+    Sql(SqlArgs),
+    /// Say what a server holds and what its sources do
+    Status(StatusArgs),
+    /// Look inside of a data directory: log, segments, catalogue, losses
+    Inspect(InspectArgs),
+    /// Write recorded events to a file: Parquet, Arrow, or JSON lines that Hubble and Tetragon tools read
+    Export(Box<ExportArgs>),
+    /// Fill a data directory with a generated recording, marked as generated
+    Demo(DemoArgs),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print a completion script for a shell
+    #[command(after_help = "Examples:\n  hindcast completions bash > /etc/bash_completion.d/hindcast\n  \
+                            hindcast completions zsh > \"${fpath[1]}/_hindcast\"")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What can be done with a configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Check a configuration file together with the environment, and name every problem
+    #[command(after_help = "Examples:\n  hindcast config check hindcast.toml\n  HINDCAST_HTTP_ADDRESS=0.0.0.0:7171 \
+                            hindcast config check")]
+    Check {
+        /// The file; without it, the environment alone is checked
+        file: Option<PathBuf>,
+    },
+    /// Print the annotated reference of every option with its default
+    #[command(after_help = "Example:\n  hindcast config reference > hindcast.toml")]
+    Reference,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// Where to read: a running server or a data directory.
+#[derive(Clone, Debug, Args)]
+pub struct Place {
+    /// Ask this running server [default: http://127.0.0.1:7171] [env: HINDCAST_SERVER]
+    #[arg(long, value_name = "URL", conflicts_with = "data_dir", help_heading = "Where")]
+    pub server: Option<String>,
+    /// Read this data directory directly; no server may be using it
+    #[arg(long, value_name = "DIR", help_heading = "Where")]
+    pub data_dir: Option<PathBuf>,
+    /// Credentials and trust for the server.
+    #[command(flatten)]
+    pub access: Access,
+}
+
+/// How to be let in by a server that asks for it.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Access {
+    /// File that holds the server's token; the variable HINDCAST_TOKEN serves too
+    #[arg(long, value_name = "FILE", help_heading = "Where")]
+    pub token_file: Option<PathBuf>,
+    /// File with the certificates to trust, PEM
+    #[arg(long, value_name = "FILE", help_heading = "Where")]
+    pub tls_ca: Option<PathBuf>,
+}

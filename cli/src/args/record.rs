@@ -1,0 +1,120 @@
+//! Arguments of the commands that record: `up`, `serve`, `import`, `demo`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::Access;
+
+/// Arguments of `hindcast up`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hindcast up
+  hindcast up --data-dir /var/lib/hindcast --config /etc/hindcast/config.toml
+  hindcast up --http 127.0.0.1:8080 --no-sensors
+
+Options come from: defaults < --config FILE < HINDCAST_SECTION_OPTION variables < flags.
+`hindcast config reference` prints every option.")]
+pub struct UpArgs {
+    /// What `serve` takes too.
+    #[command(flatten)]
+    pub serve: ServeArgs,
+    /// Do not try to start the kernel sensors of this host
+    #[arg(long)]
+    pub no_sensors: bool,
+}
+
+/// Arguments of `hindcast serve`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hindcast serve --data-dir /var/lib/hindcast
+  hindcast serve --data-dir ./yesterday --http 127.0.0.1:7272 --grpc 127.0.0.1:4246")]
+pub struct ServeArgs {
+    /// Where data lie [default: ./hindcast-data] [env: HINDCAST_DATA_DIR]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Address of the HTTP door [default: 127.0.0.1:7171]
+    #[arg(long, value_name = "ADDR")]
+    pub http: Option<SocketAddr>,
+    /// Address of the gRPC door, which `hubble` and `tetra` dial [default: 127.0.0.1:4245]
+    #[arg(long, value_name = "ADDR")]
+    pub grpc: Option<SocketAddr>,
+    /// Configuration file, TOML [env: HINDCAST_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Arguments of `hindcast import`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hindcast import events.log events-2026-08-22.log.gz
+  hindcast import ./exports '/var/log/tetragon/*.log' --summary json
+  kubectl logs -n kube-system ds/tetragon -c export-stdout | hindcast import -
+  hindcast import --server http://recorder:7171 events.log
+  hindcast import --follow /var/run/cilium/hubble/events.log
+
+A file is recognised by what it holds, not by its name. What was imported before is counted as duplicate, so an
+import that was stopped is simply started again. The exit status is 0 when every good line was recorded, 1 when an
+input could not be read to its end.")]
+pub struct ImportArgs {
+    /// Files, directories, globs, or - for stdin
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Import into this data directory [default: ./hindcast-data] [env: HINDCAST_DATA_DIR]
+    #[arg(long, value_name = "DIR", conflicts_with = "server", help_heading = "Where")]
+    pub data_dir: Option<PathBuf>,
+    /// Decode here and push to this running server
+    #[arg(long, value_name = "URL", help_heading = "Where")]
+    pub server: Option<String>,
+    /// Credentials and trust for the server.
+    #[command(flatten)]
+    pub access: Access,
+    /// Configuration file, TOML; its sections [storage] and [ingest] apply [env: HINDCAST_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// How to print the summary
+    #[arg(long, value_enum, default_value_t = SummaryFormat::Text, value_name = "FORMAT")]
+    pub summary: SummaryFormat,
+    /// Keep following the files for new lines, through rotation, until stopped
+    #[arg(long, short = 'f')]
+    pub follow: bool,
+}
+
+/// How a summary is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SummaryFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// Arguments of `hindcast demo`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hindcast demo && hindcast up
+  hindcast demo --data-dir ./demo --days 7 --flows 5000000 --seed 42
+
+Every event of the recording carries source_kind = 'generated': it is no traffic of yours.")]
+pub struct DemoArgs {
+    /// Where the recording goes [default: ./hindcast-data] [env: HINDCAST_DATA_DIR]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// How many days, ending now
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=366))]
+    pub days: u32,
+    /// How many flows
+    #[arg(long, value_name = "N", default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub flows: u64,
+    /// The same seed and end give the same recording
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// When the recording ends: a time, or how long ago [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+}

@@ -1,0 +1,97 @@
+//! `hindcast import`: recorded files into a data directory or to a running server.
+
+mod summary;
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use hindcast_ingest::Pipeline;
+use hindcast_ingest::file::{ImportError, ImportSummary, Progress};
+use indicatif::ProgressBar;
+use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
+
+use crate::args::ImportArgs;
+use crate::config::Settings;
+use crate::exit;
+use crate::human;
+use crate::progress;
+use crate::setup::{self, Common, Voice};
+use crate::shutdown::Signals;
+
+/// The account that imports stand on.
+const SOURCE: &str = "import";
+
+/// Runs the command.
+///
+/// # Errors
+/// The configuration has problems, or the store does not take what was read.
+pub(crate) fn run(args: &ImportArgs, common: &Common) -> anyhow::Result<u8> {
+    let settings = common.settings(Voice::Tool, setup::inputs(args.config.as_ref(), args.data_dir.as_ref()))?;
+    setup::block_on(async {
+        let mut signals = Signals::take().context("signals cannot be received")?;
+        let cancel = CancellationToken::new();
+        let work = into_data_dir(args, settings, cancel.clone());
+        tokio::pin!(work);
+        // Losing arm: the import goes on until the blocks under way are recorded; a second signal drops it.
+        let summary = tokio::select! {
+            summary = &mut work => summary?,
+            _ = signals.next() => {
+                cancel.cancel();
+                tokio::select! {
+                    summary = &mut work => summary?,
+                    _ = signals.next() => return Ok(exit::FORCED),
+                }
+            }
+        };
+        crate::print(&summary::render(&summary, args.summary))?;
+        let complaints = summary::complaints(&summary);
+        std::io::stderr().write_all(complaints.as_bytes()).context("cannot write to stderr")?;
+        Ok(if summary::has_errors(&summary) || summary.is_stopped { exit::FAILED } else { exit::DONE })
+    })
+}
+
+async fn into_data_dir(
+    args: &ImportArgs,
+    settings: Settings,
+    cancel: CancellationToken,
+) -> anyhow::Result<ImportSummary> {
+    let clock = setup::clock();
+    let store = setup::open_store(settings.storage, Arc::clone(&clock)).await?;
+    let mut registry = Registry::default();
+    let started = Pipeline::start(store.clone(), settings.ingest.pipeline, clock, &mut registry).await;
+    let imported = match started {
+        Ok(pipeline) => {
+            let source = pipeline.source(SOURCE);
+            let paths: Vec<String> = args.paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+            let bar = progress::bytes(0);
+            let tell = |now: &Progress| show(&bar, now);
+            let import = &settings.ingest.import;
+            let imported = hindcast_ingest::file::import(&pipeline, &source, &paths, import, cancel, tell).await;
+            bar.finish_and_clear();
+            pipeline.shutdown().await;
+            imported.map_err(broken_off)
+        }
+        Err(error) => Err(error.into()),
+    };
+    store.close().await;
+    imported
+}
+
+fn show(bar: &ProgressBar, now: &Progress) {
+    bar.set_length(now.bytes_total.max(now.bytes_done));
+    bar.set_position(now.bytes_done);
+    let rows = human::count(now.rows);
+    bar.set_message(format!("{} of {} files, {rows} events", now.files_done, now.files_total));
+}
+
+/// What an import that broke off says: why, and what is recorded all the same.
+fn broken_off(error: ImportError) -> anyhow::Error {
+    let tally = error.summary.tally();
+    let done = format!(
+        "{} events were recorded before; run the same import again and it goes on behind them",
+        human::count(tally.recorded)
+    );
+    anyhow::Error::new(error).context(done)
+}

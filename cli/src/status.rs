@@ -1,0 +1,189 @@
+//! `hindcast status`: what a server holds and what its sources do, or what lies in a data directory.
+
+use std::fmt::Write as _;
+
+use hindcast_model::Timestamp;
+use hindcast_storage::StoreStatus;
+use serde_json::{Value, json};
+
+use crate::args::StatusArgs;
+use crate::ask::{Asker, Local};
+use crate::exit;
+use crate::human;
+use crate::server::Server;
+use crate::setup::{self, Common};
+use crate::table::{Align, Table};
+use crate::terminal::{Palette, Tone, printable};
+
+/// Runs the command. The exit status is 1 where something is wrong.
+///
+/// # Errors
+/// The place cannot be reached or opened.
+pub(crate) fn run(args: &StatusArgs, common: &Common) -> anyhow::Result<u8> {
+    setup::block_on(async {
+        let asker = Asker::open(&args.place, common).await?;
+        let document = match &asker {
+            Asker::Server(server) => of_server(server).await,
+            Asker::Local(local) => Ok(of_store(local)),
+        };
+        asker.close().await;
+        let document = document?;
+        let text = if args.json { format!("{document:#}\n") } else { text(&document, common.palette())? };
+        crate::print(&text)?;
+        Ok(if troubles(&document).is_empty() { exit::DONE } else { exit::FAILED })
+    })
+}
+
+async fn of_server(server: &Server) -> anyhow::Result<Value> {
+    let mut document = server.json("/api/v1/status", &[]).await?;
+    let sources = server.json("/api/v1/sources", &[]).await?;
+    if let (Some(document), Some(sources)) = (document.as_object_mut(), sources.get("sources")) {
+        document.insert("server".to_owned(), server.url().as_str().into());
+        document.insert("sources".to_owned(), sources.clone());
+    }
+    Ok(document)
+}
+
+/// The same members as a server's answer, as far as a closed store has them.
+fn of_store(local: &Local) -> Value {
+    let status: StoreStatus = local.store().status();
+    let time = |at: Timestamp| human::time(at);
+    let tables: Vec<Value> = status
+        .tables
+        .iter()
+        .map(|table| {
+            json!({
+                "table": table.table.name(),
+                "rows": table.stats.segment_rows + table.stats.memory_rows,
+                "segment_rows": table.stats.segment_rows,
+                "segment_bytes": table.stats.segment_bytes,
+                "segments": table.stats.n_segments,
+                "first": table.held.map(|(first, _)| time(first)),
+                "last": table.held.map(|(_, last)| time(last)),
+            })
+        })
+        .collect();
+    json!({
+        "lsn": status.lsn.get(),
+        "log_bytes": status.log_bytes,
+        "log_files": status.log_files,
+        "memory_bytes": status.memory_bytes,
+        "oldest_unsealed_at": status.oldest_unsealed_at.map(time),
+        "last_log_error": status.last_log_error,
+        "last_seal_error": status.last_seal_error,
+        "missing_segments": status.missing_segments,
+        "quarantined": status.quarantined,
+        "tables": tables,
+    })
+}
+
+/// What somebody has to look at.
+fn troubles(document: &Value) -> Vec<String> {
+    let mut troubles = Vec::new();
+    for (member, what) in [("last_log_error", "the log cannot be written"), ("last_seal_error", "sealing fails")] {
+        troubles.extend(text_of(document, member).map(|error| format!("{what}: {error}")));
+    }
+    for (member, what) in [("missing_segments", "missing segment"), ("quarantined", "quarantined log file")] {
+        let paths = document.get(member).and_then(Value::as_array).into_iter().flatten();
+        troubles.extend(paths.filter_map(Value::as_str).map(|path| format!("{what}: {path}")));
+    }
+    for source in document.get("sources").and_then(Value::as_array).into_iter().flatten() {
+        if text_of(source, "state") == Some("failed") {
+            let (name, detail) = (text_of(source, "name").unwrap_or("?"), text_of(source, "detail").unwrap_or(""));
+            troubles.push(format!("source {name} failed: {detail}"));
+        }
+    }
+    troubles
+}
+
+fn text_of<'a>(document: &'a Value, member: &str) -> Option<&'a str> {
+    document.get(member).and_then(Value::as_str)
+}
+
+fn number_of(document: &Value, member: &str) -> u64 {
+    document.get(member).and_then(Value::as_u64).unwrap_or(0)
+}
+
+fn text(document: &Value, palette: Palette) -> anyhow::Result<String> {
+    let mut out = String::new();
+    if let Some(server) = text_of(document, "server") {
+        let version = text_of(document, "version").unwrap_or("?");
+        let started = text_of(document, "started").unwrap_or("?");
+        let _infallible = writeln!(out, "{server}  version {version}, running since {started}");
+    }
+    let _infallible = writeln!(
+        out,
+        "log {} in {} files, {} in memory",
+        human::size(number_of(document, "log_bytes")),
+        number_of(document, "log_files"),
+        human::size(number_of(document, "memory_bytes")),
+    );
+    let tables = document.get("tables").and_then(Value::as_array).into_iter().flatten();
+    let rows: Vec<Vec<String>> = tables.filter(|table| number_of(table, "rows") > 0).map(table_row).collect();
+    if rows.is_empty() {
+        out.push_str("no events yet\n");
+    } else {
+        let titles = ["table", "rows", "segments", "on disk", "from", "to"];
+        out.push('\n');
+        out.push_str(&render(&titles, 1..4, &rows, palette)?);
+    }
+    let sources = document.get("sources").and_then(Value::as_array).into_iter().flatten();
+    let rows: Vec<Vec<String>> = sources.map(|source| source_row(source, palette)).collect();
+    if !rows.is_empty() {
+        let titles = ["source", "kind", "state", "received", "recorded", "duplicate", "rejected", "lost", "last event"];
+        out.push('\n');
+        out.push_str(&render(&titles, 3..8, &rows, palette)?);
+    }
+    for trouble in troubles(document) {
+        let _infallible = writeln!(out, "{}", palette.paint(Tone::Bad, &printable(&trouble)));
+    }
+    Ok(out)
+}
+
+fn table_row(table: &Value) -> Vec<String> {
+    vec![
+        text_of(table, "table").unwrap_or("?").to_owned(),
+        human::count(number_of(table, "rows")),
+        human::count(number_of(table, "segments")),
+        human::size(number_of(table, "segment_bytes")),
+        text_of(table, "first").unwrap_or_default().to_owned(),
+        text_of(table, "last").unwrap_or_default().to_owned(),
+    ]
+}
+
+fn source_row(source: &Value, palette: Palette) -> Vec<String> {
+    let sum = |member: &str| {
+        let counts = source.get(member).and_then(Value::as_array).into_iter().flatten();
+        human::count(counts.map(|count| number_of(count, "count")).sum())
+    };
+    let state = text_of(source, "state").unwrap_or("?");
+    let tone = match state {
+        "reading" | "ended" => Tone::Good,
+        "failed" => Tone::Bad,
+        _ => Tone::Notable,
+    };
+    vec![
+        printable(text_of(source, "name").unwrap_or("?")).into_owned(),
+        text_of(source, "kind").unwrap_or("?").to_owned(),
+        palette.paint(tone, state).into_owned(),
+        human::count(number_of(source, "received")),
+        human::count(number_of(source, "recorded")),
+        human::count(number_of(source, "deduplicated")),
+        sum("rejected"),
+        sum("lost"),
+        text_of(source, "last_event").unwrap_or_default().to_owned(),
+    ]
+}
+
+fn render(
+    titles: &[&str],
+    numbers: std::ops::Range<usize>,
+    rows: &[Vec<String>],
+    palette: Palette,
+) -> anyhow::Result<String> {
+    let align = |column: usize| if numbers.contains(&column) { Align::Right } else { Align::Left };
+    let columns = titles.iter().enumerate().map(|(column, title)| ((*title).to_owned(), align(column)));
+    let mut out = Vec::new();
+    Table::new(columns.collect(), "  ", palette).write(rows, &mut out)?;
+    Ok(String::from_utf8_lossy(&out).into_owned())
+}

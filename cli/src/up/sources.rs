@@ -1,0 +1,69 @@
+//! The sources of the configuration: each a task of its own, all stopped together.
+
+use std::collections::BTreeMap;
+
+use hindcast_ingest::file::Follower;
+use hindcast_ingest::{Config, Pipeline, hubble_client, tetragon_client};
+use hindcast_model::report;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Running sources.
+#[derive(Debug)]
+pub(super) struct Sources {
+    tasks: TaskTracker,
+    cancel: CancellationToken,
+}
+
+impl Sources {
+    /// No source at all.
+    pub(super) fn none() -> Self {
+        Self { tasks: TaskTracker::new(), cancel: CancellationToken::new() }
+    }
+
+    /// Starts every source of the configuration.
+    pub(super) fn start(pipeline: &Pipeline, config: &Config) -> Self {
+        let sources = Self::none();
+        for follow in &config.follow {
+            let follower = Follower::new(pipeline.clone(), follow.clone(), sources.cancel.clone());
+            let name = follow.source_name();
+            sources.tasks.spawn(async move {
+                if let Err(error) = follower.run().await {
+                    tracing::error!(source = name, error = report(&error), "files are no longer followed");
+                }
+            });
+        }
+        for hubble in &config.hubble {
+            let cancel = sources.cancel.clone();
+            sources.tasks.spawn(hubble_client::run(pipeline.clone(), hubble.clone(), cancel, rand::random()));
+        }
+        for tetragon in &config.tetragon {
+            let cancel = sources.cancel.clone();
+            sources.tasks.spawn(tetragon_client::run(pipeline.clone(), tetragon.clone(), cancel, rand::random()));
+        }
+        sources
+    }
+
+    /// Stops them; what they have read is handed over before.
+    pub(super) async fn stop(&self) {
+        self.cancel.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// Which wire each source reads, by its name.
+pub(super) fn kinds(config: &Config) -> BTreeMap<String, &'static str> {
+    let followed = config.follow.iter().map(|follow| (follow.source_name(), "file"));
+    let hubble = config.hubble.iter().map(|hubble| (hubble.source_name(), "hubble"));
+    let tetragon = config.tetragon.iter().map(|tetragon| (tetragon.source_name(), "tetragon"));
+    followed.chain(hubble).chain(tetragon).collect()
+}
+
+/// What the sources record, one line each.
+pub(super) fn describe(config: &Config) -> Vec<String> {
+    let followed = config.follow.iter().map(|follow| format!("files {}, as they grow", follow.paths.join(", ")));
+    let hubble = config.hubble.iter().map(|hubble| format!("flows of Hubble at {}", hubble.connect.address));
+    let tetragon = config.tetragon.iter().map(|tetragon| format!("events of Tetragon at {}", tetragon.connect.address));
+    followed.chain(hubble).chain(tetragon).collect()
+}
