@@ -3,6 +3,7 @@
 //! A line may carry the prefix of a container runtime's log, and its event may stand as a text inside of an agent's
 //! own log line (logfmt or JSON).
 
+use hindcast_model::SourceKind;
 use simd_json::Node;
 
 use crate::json::{Message, Nodes, Reading, skip_value, with_tape};
@@ -95,14 +96,24 @@ fn decode_document(
     .map_err(Rejection::from)
     .and_then(|read| read);
     let recorded = outcome.and_then(|(content, inner)| match (content, inner) {
-        (Content::Export, _) => hubble::decode_response(&wire, origin, into),
-        (Content::Flow, _) => hubble::decode_flow(&wire, origin, into),
-        (Content::Runtime, _) => tetragon_codec::decode_response(&wire, origin, into),
+        (Content::Export, _) => hubble::decode_response(&wire, &told(origin, SourceKind::Hubble), into),
+        (Content::Flow, _) => hubble::decode_flow(&wire, &told(origin, SourceKind::Hubble), into),
+        (Content::Runtime, _) => tetragon_codec::decode_response(&wire, &told(origin, SourceKind::Tetragon), into),
         (Content::Wrapped, Some(mut inner)) if may_be_wrapped => decode_document(&mut inner, origin, into, false),
         (Content::Wrapped, _) => Err(Rejection::new(RejectReason::UnknownKind, "a log line without an event")),
     });
     into.scratch.wire = wire;
     recorded
+}
+
+/// The origin of a line whose content tells its wire. A file may hold both kinds; a kind that says more than the wire
+/// (generated, sensor, …) stays.
+fn told<'a>(origin: &Origin<'a>, wire: SourceKind) -> Origin<'a> {
+    let kind = match origin.kind {
+        SourceKind::Hubble | SourceKind::Tetragon => wire,
+        kind @ (SourceKind::Flight | SourceKind::Sensor | SourceKind::Generated) => kind,
+    };
+    Origin { kind, ..*origin }
 }
 
 /// Looks for the first member that names an event.
