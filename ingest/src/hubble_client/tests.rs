@@ -16,11 +16,12 @@ use hindcast_proto::observer::{
 use hindcast_proto::{RawMessage, json};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
+use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 
 use super::{HubbleConfig, run};
 use crate::source::{SourceState, SourceStatus};
-use crate::stream::{AuthConfig, ConnectConfig, Secret, StreamConfig};
+use crate::stream::{AuthConfig, ConnectConfig, Secret, StreamConfig, TlsConfig};
 use crate::testing::{Bench, flow_line};
 
 type Messages = Pin<Box<dyn Stream<Item = Result<RawMessage, Status>> + Send>>;
@@ -103,10 +104,18 @@ impl Observer for Relay {
 }
 
 async fn serve(relay: Relay, stop: CancellationToken) -> SocketAddr {
+    serve_with(relay, stop, None).await
+}
+
+async fn serve_with(relay: Relay, stop: CancellationToken, tls: Option<ServerTlsConfig>) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
-    let server = tonic::transport::Server::builder().add_service(ObserverServer::new(relay));
+    let mut builder = tonic::transport::Server::builder();
+    if let Some(tls) = tls {
+        builder = builder.tls_config(tls).expect("TLS settings");
+    }
+    let server = builder.add_service(ObserverServer::new(relay));
     tokio::spawn(async move { server.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await });
     address
 }
@@ -206,5 +215,40 @@ async fn credentials_and_filters_are_sent_and_a_relay_without_agent_events_is_no
     let script = relay.0.lock();
     assert_eq!(script.credentials[0].as_deref(), Some("Basic YW5uOnB3"));
     assert_eq!(script.requests[0].whitelist[0].source_pod, ["shop/"]);
+    stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_sides_may_have_to_show_a_certificate() {
+    let (bench, stop) = (Bench::new().await, CancellationToken::new());
+    let relay = Relay::default();
+    relay.0.lock().ring = (0..3).collect();
+    let pair = |name: &str| {
+        let made = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    };
+    let ((server_cert, server_key), (client_cert, client_key)) = (pair("relay.test"), pair("client.test"));
+    for (name, text) in [("ca.pem", &server_cert), ("cert.pem", &client_cert), ("key.pem", &client_key)] {
+        std::fs::write(bench.path(name), text).expect("a file");
+    }
+    let tls = ServerTlsConfig::new()
+        .identity(Identity::from_pem(&server_cert, &server_key))
+        .client_ca_root(Certificate::from_pem(&client_cert));
+    let address = serve_with(relay.clone(), stop.clone(), Some(tls)).await;
+    let mut config = config(address);
+    config.connect.tls = TlsConfig {
+        enabled: true,
+        ca_file: Some(bench.path("ca.pem")),
+        server_name: "relay.test".to_owned(),
+        ..TlsConfig::default()
+    };
+    config.connect.auth.bearer_token = Secret::new("token");
+    // Without our certificate the relay does not talk to us; the listener says so and tries on.
+    listen(&bench, config.clone(), |status| status.last_error.is_some()).await;
+    assert_eq!(relay.0.lock().requests.len(), 0);
+    config.connect.tls.cert_file = Some(bench.path("cert.pem"));
+    config.connect.tls.key_file = Some(bench.path("key.pem"));
+    listen(&bench, config, |status| status.recorded >= 3).await;
+    assert_eq!(relay.0.lock().credentials[0].as_deref(), Some("Bearer token"));
     stop.cancel();
 }

@@ -171,6 +171,39 @@ async fn all_recordings_are_imported_and_a_second_time_nothing_is_new() {
     assert_eq!(file("/process_close.json"), (1, 0));
     let recorded = bench.n_rows(TableId::Flows).await + bench.n_rows(TableId::RuntimeEvents).await;
     assert_eq!(recorded as u64, counts(&summary).0);
+    for (table, kind) in [(TableId::Flows, "hubble"), (TableId::RuntimeEvents, "tetragon")] {
+        assert!(bench.texts(table, "source_kind").await.iter().all(|found| found == kind), "{table}");
+    }
     let again = run(&bench, &paths).await;
     assert_eq!(counts(&again), (0, 0, 0), "{again:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipe_is_recorded_while_it_is_open() {
+    let bench = Bench::new().await;
+    let path = bench.path("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    if !made.is_ok_and(|status| status.success()) {
+        println!("skipped: no mkfifo");
+        return;
+    }
+    let source = bench.pipeline.source("import");
+    let (pipeline, paths) = (bench.pipeline.clone(), [path.display().to_string()]);
+    let importing = tokio::spawn(async move {
+        let config = ImportConfig::default();
+        import(&pipeline, &pipeline.source("import"), &paths, &config, CancellationToken::new(), |_| {}).await
+    });
+    let opening = tokio::task::spawn_blocking(move || std::fs::OpenOptions::new().write(true).open(path));
+    let mut pipe = opening.await.expect("a thread").expect("a pipe");
+    pipe.write_all(flow_lines(0, 3).as_bytes()).expect("writes");
+    let wait = async {
+        while source.status().recorded < 3 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), wait).await.expect("recorded while the pipe is open");
+    pipe.write_all(flow_line(3).as_bytes()).expect("writes");
+    drop(pipe);
+    let summary = importing.await.expect("a task").expect("an import");
+    assert_eq!(counts(&summary), (4, 0, 0));
 }
