@@ -81,7 +81,8 @@ impl Statistics for PageStatistics<'_> {
     }
 
     fn nulls(&self, column: &str) -> Option<u64> {
-        if column != self.column {
+        // A column without an index of its pages is asked nothing: the question would panic.
+        if column != self.column || matches!(self.index, ColumnIndexMetaData::NONE) {
             return None;
         }
         u64::try_from(self.index.null_count(self.page)?).ok()
