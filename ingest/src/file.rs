@@ -11,6 +11,7 @@ mod inputs;
 pub(crate) mod known;
 mod open;
 mod pump;
+mod read;
 mod report;
 mod summary;
 
@@ -20,6 +21,7 @@ pub use follow::Follower;
 pub use import::{ImportError, import};
 pub use inputs::InputError;
 pub use known::Tally;
+pub use read::{Taken, read};
 pub(crate) use report::{ReportArgs, report};
 pub(crate) use summary::Rejected as RejectedByReason;
 pub use summary::{FileState, FileSummary, ImportSummary, Progress, RejectedLine, RejectedLines};
