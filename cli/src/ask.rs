@@ -11,7 +11,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use bytesize::ByteSize;
 use futures::StreamExt as _;
-use hindcast_model::{TableId, TimeRange, Timestamp};
+use hindcast_model::{TableId, TimeRange, Timestamp, report};
 use hindcast_query::filter::text;
 use hindcast_query::{Engine, EventQuery, EventStream, FilterError, Limits, Order, SqlStream};
 use hindcast_storage::Store;
@@ -80,7 +80,9 @@ impl Local {
     /// Gives the data directory back.
     pub(crate) async fn close(self) {
         drop(self.engine);
-        self.store.close().await;
+        if let Err(error) = self.store.close().await {
+            tracing::warn!(error = report(&error), "the store was not closed in order; nothing recorded is lost");
+        }
     }
 
     /// What answers questions about it.

@@ -47,8 +47,9 @@ pub(crate) fn run(args: &DemoArgs, common: &Common) -> anyhow::Result<u8> {
     setup::block_on(async move {
         let store = setup::open_store(settings.storage, setup::clock()).await?;
         let filled = fill(&store, recipe, now).await;
-        store.close().await;
+        let closed = store.close().await;
         let filled = filled?;
+        closed.context("the store was not closed in order")?;
         let text = format!(
             "{} generated flows and {} generated runtime events from {} to {} are in {}\n\
              They are invented, and every one says so: source_kind = 'generated'.\n\

@@ -1,5 +1,6 @@
 //! `hindcast import`: recorded files into a data directory or to a running server.
 
+mod push;
 mod summary;
 
 use std::io::Write as _;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use hindcast_ingest::Pipeline;
-use hindcast_ingest::file::{ImportError, ImportSummary, Progress};
+use hindcast_ingest::file::{FollowConfig, Follower, ImportError, ImportSummary, Progress};
 use indicatif::ProgressBar;
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,8 @@ use crate::shutdown::Signals;
 
 /// The account that imports stand on.
 const SOURCE: &str = "import";
+/// The account that followed files stand on.
+const FOLLOWED: &str = "import --follow";
 
 /// Runs the command.
 ///
@@ -32,7 +35,12 @@ pub(crate) fn run(args: &ImportArgs, common: &Common) -> anyhow::Result<u8> {
     setup::block_on(async {
         let mut signals = Signals::take().context("signals cannot be received")?;
         let cancel = CancellationToken::new();
-        let work = into_data_dir(args, settings, cancel.clone());
+        let work = async {
+            match &args.server {
+                Some(url) => push::into_server(args, url, settings.ingest.import).await,
+                None => into_data_dir(args, settings, cancel.clone()).await,
+            }
+        };
         tokio::pin!(work);
         // Losing arm: the import goes on until the blocks under way are recorded; a second signal drops it.
         let summary = tokio::select! {
@@ -68,15 +76,39 @@ async fn into_data_dir(
             let bar = progress::bytes(0);
             let tell = |now: &Progress| show(&bar, now);
             let import = &settings.ingest.import;
-            let imported = hindcast_ingest::file::import(&pipeline, &source, &paths, import, cancel, tell).await;
+            let imported =
+                hindcast_ingest::file::import(&pipeline, &source, &paths, import, cancel.clone(), tell).await;
             bar.finish_and_clear();
+            let followed = match args.follow && imported.is_ok() {
+                true => follow(&pipeline, paths, cancel).await,
+                false => Ok(()),
+            };
             pipeline.shutdown().await;
-            imported.map_err(broken_off)
+            imported.map_err(broken_off).and_then(|summary| followed.map(|()| summary))
         }
         Err(error) => Err(error.into()),
     };
-    store.close().await;
-    imported
+    let closed = store.close().await;
+    let summary = imported?;
+    closed.context("the store was not closed in order; what was recorded is in its log")?;
+    Ok(summary)
+}
+
+/// Records new lines of the files until cancelled, through their rotation.
+async fn follow(pipeline: &Pipeline, paths: Vec<String>, cancel: CancellationToken) -> anyhow::Result<()> {
+    let config = FollowConfig { name: FOLLOWED.to_owned(), paths, ..FollowConfig::default() };
+    std::io::stderr().write_all(b"imported; following for new lines until stopped\n")?;
+    let source = pipeline.source(FOLLOWED);
+    let followed = Follower::new(pipeline.clone(), config, cancel).run().await;
+    let status = source.status();
+    let text = format!(
+        "followed: {} recorded, {} duplicate, {} rejected\n",
+        human::count(status.recorded),
+        human::count(status.deduplicated),
+        human::count(status.rejected.values().sum()),
+    );
+    std::io::stderr().write_all(text.as_bytes())?;
+    followed.context("the files are no longer followed")
 }
 
 fn show(bar: &ProgressBar, now: &Progress) {

@@ -6,12 +6,12 @@ mod segments;
 use anyhow::Context as _;
 use hindcast_model::TableId;
 use hindcast_query::Limits;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::args::{InspectArgs, InspectWhat};
 use crate::ask::Local;
+use crate::config::Settings;
 use crate::exit;
-use crate::human;
 use crate::setup::{self, Common, Voice};
 use crate::table::{Align, Table};
 use crate::terminal::Palette;
@@ -36,24 +36,33 @@ FROM losses GROUP BY stage, reason, source ORDER BY stage, reason, source";
 
 /// Runs the command. The exit status is 1 where something is damaged.
 ///
+/// Log, segments and catalogue are read as they lie: also beside a running server, and where the store does not open.
+///
 /// # Errors
-/// There is no data directory, or a server holds it.
+/// There is no data directory, or losses are asked for while a server holds it.
 pub(crate) fn run(args: &InspectArgs, common: &Common) -> anyhow::Result<u8> {
     let settings = common.settings(Voice::Tool, setup::inputs(None, args.data_dir.as_ref()))?;
-    let data_dir = settings.storage.data_dir.clone();
-    setup::require_store(&data_dir)?;
+    setup::require_store(&settings.storage.data_dir)?;
+    let config = settings.storage.clone().validate().map_err(|error| exit::usage(error.to_string()))?;
     let is_wanted = |what| args.what.is_none_or(|wanted| wanted == what);
     setup::block_on(async {
         let mut parts = Vec::new();
         if is_wanted(InspectWhat::Log) {
-            // Before the store is opened: opening seals what the log holds and frees it.
-            parts.push(log::inspect(&settings.storage, args.verify)?);
+            parts.push(log::inspect(&config)?);
         }
-        if args.what != Some(InspectWhat::Log) {
-            let local = Local::open(settings).await?;
-            let inspected = inspect_store(&local, args, &mut parts).await;
-            local.close().await;
-            inspected?;
+        if is_wanted(InspectWhat::Catalog) {
+            parts.push(segments::catalog(&config).await?);
+        }
+        if is_wanted(InspectWhat::Segments) {
+            parts.push(segments::inspect(&config, args.verify).await?);
+        }
+        if is_wanted(InspectWhat::Losses) {
+            match losses_of(settings).await {
+                Ok(part) => parts.push(part),
+                // The other parts are worth showing all the same.
+                Err(error) if args.what.is_none() => parts.push(unread(&error)),
+                Err(error) => return Err(error),
+            }
         }
         let is_damaged = parts.iter().any(|part| part.is_damaged);
         crate::print(&render(&parts, args.json, common.palette())?)?;
@@ -61,69 +70,22 @@ pub(crate) fn run(args: &InspectArgs, common: &Common) -> anyhow::Result<u8> {
     })
 }
 
-async fn inspect_store(local: &Local, args: &InspectArgs, parts: &mut Vec<Part>) -> anyhow::Result<()> {
-    let is_wanted = |what| args.what.is_none_or(|wanted| wanted == what);
-    if is_wanted(InspectWhat::Catalog) {
-        parts.push(catalog(local));
+fn unread(error: &anyhow::Error) -> Part {
+    Part {
+        name: TableId::Losses.name(),
+        titles: Vec::new(),
+        rows: Vec::new(),
+        notes: vec![format!("not read: {error:#}")],
+        document: Value::Null,
+        is_damaged: false,
     }
-    if is_wanted(InspectWhat::Segments) {
-        parts.push(segments::inspect(local, args.verify).await?);
-    }
-    if is_wanted(InspectWhat::Losses) {
-        parts.push(losses(local).await?);
-    }
-    Ok(())
 }
 
-fn catalog(local: &Local) -> Part {
-    let status = local.store().status();
-    let mut rows = Vec::new();
-    let mut documents = Vec::new();
-    for table in &status.tables {
-        let (stats, held) = (table.stats, table.held);
-        let (from, to) = held.map_or((String::new(), String::new()), |(from, to)| (human::time(from), human::time(to)));
-        rows.push(vec![
-            table.table.name().to_owned(),
-            human::count(stats.segment_rows + stats.memory_rows),
-            stats.n_segments.to_string(),
-            human::size(stats.segment_bytes),
-            human::count(stats.memory_rows),
-            from.clone(),
-            to.clone(),
-        ]);
-        documents.push(json!({
-            "table": table.table.name(),
-            "rows": stats.segment_rows + stats.memory_rows,
-            "segments": stats.n_segments,
-            "segment_bytes": stats.segment_bytes,
-            "memory_rows": stats.memory_rows,
-            "from": held.map(|_| from),
-            "to": held.map(|_| to),
-        }));
-    }
-    let mut notes: Vec<String> = status
-        .missing_segments
-        .iter()
-        .map(|path| format!("missing: the catalogue names {path}, which is not there"))
-        .collect();
-    notes.extend(status.quarantined.iter().map(|path| format!("quarantined: {path}")));
-    if status.torn_bytes > 0 {
-        notes
-            .push(format!("{} bytes of an append that was never acknowledged were cut off the log", status.torn_bytes));
-    }
-    Part {
-        name: "catalog",
-        titles: vec!["table", "rows", "segments", "on disk", "in memory", "from", "to"],
-        rows,
-        is_damaged: !status.missing_segments.is_empty() || !status.quarantined.is_empty(),
-        document: json!({
-            "tables": documents,
-            "missing_segments": status.missing_segments,
-            "quarantined": status.quarantined,
-            "torn_bytes": status.torn_bytes,
-        }),
-        notes,
-    }
+async fn losses_of(settings: Settings) -> anyhow::Result<Part> {
+    let local = Local::open(settings).await?;
+    let part = losses(&local).await;
+    local.close().await;
+    part
 }
 
 async fn losses(local: &Local) -> anyhow::Result<Part> {

@@ -23,7 +23,7 @@ pub(crate) struct Printer<W: Write> {
 
 enum Form<W: Write> {
     Table(Box<Table>, W),
-    Csv(csv::Writer<W>),
+    Csv(Box<csv::Writer<W>>),
     Json(json::ArrayWriter<W>),
     Ndjson(json::LineDelimitedWriter<W>),
 }
@@ -37,7 +37,7 @@ impl<W: Write> Printer<W> {
                 let columns = schema.fields().iter().map(|field| (field.name().clone(), align(field.data_type())));
                 Form::Table(Box::new(Table::new(columns.collect(), "  ", palette)), out)
             }
-            SqlFormat::Csv => Form::Csv(csv::WriterBuilder::new().with_header(true).build(out)),
+            SqlFormat::Csv => Form::Csv(Box::new(csv::WriterBuilder::new().with_header(true).build(out))),
             SqlFormat::Json => Form::Json(json::WriterBuilder::new().with_explicit_nulls(true).build(out)),
             SqlFormat::Ndjson => Form::Ndjson(json::WriterBuilder::new().with_explicit_nulls(true).build(out)),
         };

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use hindcast_ingest::Pipeline;
+use hindcast_model::report;
 use hindcast_query::Engine;
 use hindcast_storage::Store;
 use hindcast_web_api::{Metrics, Parts, ServeError, Server};
@@ -66,8 +67,10 @@ fn run(args: &ServeArgs, recording: Recording, common: &Common) -> anyhow::Resul
         let mut signals = Signals::take().context("signals cannot be received")?;
         let store = setup::open_store(settings.storage.clone(), setup::clock()).await?;
         let lived = live(&store, settings, recording, &mut signals).await;
-        if lived.is_err() {
-            store.close().await;
+        if lived.is_err()
+            && let Err(error) = store.close().await
+        {
+            error!(error = report(&error), "the store was not closed in order");
         }
         lived
     })
@@ -114,10 +117,7 @@ async fn live(store: &Store, settings: Settings, recording: Recording, signals: 
             pipeline.shutdown().await;
             Ok(())
         }),
-        Step::new("store", async {
-            store.close().await;
-            Ok(())
-        }),
+        Step::new("store", async { Ok(store.close().await?) }),
         Step::new("doors", async {
             stop_door.cancel();
             if is_asked { said(door.await) } else { Ok(()) }

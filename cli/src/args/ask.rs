@@ -132,7 +132,7 @@ pub struct StatusArgs {
 #[command(after_help = "\
 Examples:
   hindcast inspect --data-dir ./hindcast-data
-  hindcast inspect segments --verify          read every segment and check it against the catalogue
+  hindcast inspect segments --verify          read every segment and compare its checksum
   hindcast inspect losses")]
 pub struct InspectArgs {
     /// The part to look at; all without it
@@ -141,7 +141,7 @@ pub struct InspectArgs {
     /// The data directory [default: ./hindcast-data] [env: HINDCAST_DATA_DIR]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Read everything and check it: checksums, rows, times, catalogue
+    /// Read every segment and compare its checksum; those of the log are always compared
     #[arg(long)]
     pub verify: bool,
     /// Print JSON

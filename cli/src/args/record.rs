@@ -54,7 +54,7 @@ Examples:
   hindcast import events.log events-2026-08-22.log.gz
   hindcast import ./exports '/var/log/tetragon/*.log' --summary json
   kubectl logs -n kube-system ds/tetragon -c export-stdout | hindcast import -
-  hindcast import --server http://recorder:7171 events.log
+  hindcast import --server http://recorder:4245 events.log
   hindcast import --follow /var/run/cilium/hubble/events.log
 
 A file is recognised by what it holds, not by its name. What was imported before is counted as duplicate, so an
@@ -67,8 +67,9 @@ pub struct ImportArgs {
     /// Import into this data directory [default: ./hindcast-data] [env: HINDCAST_DATA_DIR]
     #[arg(long, value_name = "DIR", conflicts_with = "server", help_heading = "Where")]
     pub data_dir: Option<PathBuf>,
-    /// Decode here and push to this running server
-    #[arg(long, value_name = "URL", help_heading = "Where")]
+    /// Decode here and push over Arrow Flight to the gRPC door of this running server; with port 7171 the door beside
+    /// it on 4245 is meant
+    #[arg(long, value_name = "URL", conflicts_with = "follow", help_heading = "Where")]
     pub server: Option<String>,
     /// Credentials and trust for the server.
     #[command(flatten)]

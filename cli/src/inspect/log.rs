@@ -1,28 +1,14 @@
-//! The files of the log, read as they lie, without opening the store.
+//! The files of the log, read as they lie, without opening the store. Every checksum is compared.
 
-use hindcast_model::report;
-use hindcast_storage::Config;
-use hindcast_storage::log::fs::RealFs;
-use hindcast_storage::log::payload;
-use hindcast_storage::log::reader::{self, FileReader};
+use hindcast_storage::{ValidConfig, inspect};
 use serde_json::json;
 
 use super::Part;
 use crate::human;
 
-/// What one file holds.
-struct Held {
-    n_records: u64,
-    n_rows: u64,
-    /// `whole`, or where and how it is damaged.
-    state: String,
-    is_damaged: bool,
-}
-
-/// Reads every file; with `verify` the rows of every record too.
-pub(super) fn inspect(config: &Config, verify: bool) -> anyhow::Result<Part> {
-    let files = reader::list(&RealFs, &config.data_dir.join("log"))?;
-    let max_record = usize::try_from(config.log.max_record_size.as_u64()).unwrap_or(usize::MAX);
+/// Reads every file.
+pub(super) fn inspect(config: &ValidConfig) -> anyhow::Result<Part> {
+    let files = inspect::log(config)?;
     let mut part = Part {
         name: "log",
         titles: vec!["file", "first lsn", "records", "rows", "size", "state"],
@@ -33,29 +19,29 @@ pub(super) fn inspect(config: &Config, verify: bool) -> anyhow::Result<Part> {
     };
     let mut documents = Vec::new();
     let last = files.len().saturating_sub(1);
-    for (position, (path, first, n_bytes)) in files.iter().enumerate() {
-        let held = read(path, max_record, verify);
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        // An append that was under way in a crash leaves a torn end, and only in the last file.
-        let is_torn_end = held.is_damaged && position == last;
-        part.is_damaged |= held.is_damaged && !is_torn_end;
-        if is_torn_end {
-            part.notes.push(
-                "a torn end of the last file is an append that was never acknowledged; opening cuts it".to_owned(),
-            );
+    for (position, file) in files.iter().enumerate() {
+        // An append that was under way in a crash, or is just now, leaves a torn end, and only in the last file.
+        let is_last = position == last;
+        part.is_damaged |= file.problem.is_some() && !is_last;
+        if file.problem.is_some() && is_last {
+            let text = "the end of the last file is an append that was never acknowledged; opening cuts it off";
+            part.notes.push(text.to_owned());
         }
+        let name = file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let n_rows: usize = file.records.iter().flat_map(|record| record.rows.values()).sum();
+        let n_rows = u64::try_from(n_rows).unwrap_or(u64::MAX);
+        let state = file.problem.clone().unwrap_or_else(|| "whole".to_owned());
         documents.push(json!({
-            "file": name, "first_lsn": first.get(), "records": held.n_records,
-            "rows": verify.then_some(held.n_rows), "bytes": n_bytes, "state": held.state,
+            "file": name, "first_lsn": file.first.get(), "records": file.records.len(), "rows": n_rows,
+            "bytes": file.n_bytes, "state": state,
         }));
-        let rows = if verify { human::count(held.n_rows) } else { "-".to_owned() };
         part.rows.push(vec![
             name,
-            first.get().to_string(),
-            human::count(held.n_records),
-            rows,
-            human::size(*n_bytes),
-            held.state,
+            file.first.get().to_string(),
+            file.records.len().to_string(),
+            human::count(n_rows),
+            human::size(file.n_bytes),
+            state,
         ]);
     }
     if files.is_empty() {
@@ -63,43 +49,4 @@ pub(super) fn inspect(config: &Config, verify: bool) -> anyhow::Result<Part> {
     }
     part.document = documents.into();
     Ok(part)
-}
-
-fn read(path: &std::path::Path, max_record: usize, verify: bool) -> Held {
-    let mut held = Held { n_records: 0, n_rows: 0, state: "whole".to_owned(), is_damaged: false };
-    let damaged = |held: &mut Held, text: String| {
-        held.state = text;
-        held.is_damaged = true;
-    };
-    let mut file = match FileReader::open(&RealFs, path, max_record) {
-        Ok(file) => file,
-        Err(error) => {
-            damaged(&mut held, report(&error));
-            return held;
-        }
-    };
-    loop {
-        match file.next_record() {
-            Ok(None) => return held,
-            Ok(Some(record)) => {
-                held.n_records += 1;
-                if !verify {
-                    continue;
-                }
-                match payload::decode(&record.payload) {
-                    Ok(batches) => {
-                        held.n_rows += batches.iter().map(|batch| batch.n_rows() as u64).sum::<u64>();
-                    }
-                    Err(error) => {
-                        damaged(&mut held, format!("record {}: {}", record.lsn.get(), report(&error)));
-                        return held;
-                    }
-                }
-            }
-            Err(error) => {
-                damaged(&mut held, report(&error));
-                return held;
-            }
-        }
-    }
 }

@@ -1,83 +1,107 @@
-//! The sealed segments, and with `--verify` every row of them.
+//! The segments and snapshots that the catalogue names, read without opening the store.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
-use arrow::array::{Array as _, AsArray as _};
-use arrow::compute::{max, min};
-use arrow::datatypes::TimestampNanosecondType;
-use futures::TryStreamExt as _;
-use hindcast_model::{TableId, TimeRange, report};
-use hindcast_storage::Segment;
-use serde_json::json;
+use hindcast_model::{TableId, Timestamp};
+use hindcast_storage::inspect::SegmentReport;
+use hindcast_storage::{ValidConfig, inspect};
+use serde_json::{Value, json};
 
 use super::Part;
-use crate::ask::Local;
 use crate::human;
 
-/// Lists the segments of every table, newest first.
-pub(super) async fn inspect(local: &Local, verify: bool) -> anyhow::Result<Part> {
-    let snapshot = local.store().snapshot();
-    let mut part = Part {
+/// Lists the segments of every table; with `verify` each file is read and its checksum compared.
+pub(super) async fn inspect(config: &ValidConfig, verify: bool) -> anyhow::Result<Part> {
+    let segments = inspect::list_segments(config, verify).await?;
+    let whole = if verify { "whole" } else { "-" };
+    let state = |segment: &SegmentReport| segment.problem.clone().unwrap_or_else(|| whole.to_owned());
+    let row = |segment: &SegmentReport| {
+        vec![
+            segment.path.clone(),
+            segment.table.name().to_owned(),
+            human::count(segment.n_rows),
+            human::size(segment.n_bytes),
+            human::time(segment.min_time),
+            human::time(segment.max_time),
+            state(segment),
+        ]
+    };
+    let document = |segment: &SegmentReport| {
+        json!({
+            "id": segment.id.get(), "table": segment.table.name(), "path": segment.path, "rows": segment.n_rows,
+            "bytes": segment.n_bytes, "from": human::time(segment.min_time), "to": human::time(segment.max_time),
+            "state": state(segment),
+        })
+    };
+    Ok(Part {
         name: "segments",
         titles: vec!["segment", "table", "rows", "size", "from", "to", "state"],
-        rows: Vec::new(),
-        notes: Vec::new(),
-        document: json!([]),
-        is_damaged: false,
-    };
-    let mut documents = Vec::new();
-    for table in TableId::ALL {
-        for segment in snapshot.segments(table, TimeRange::ALL) {
-            let problem = if verify { check(&segment).await.err() } else { None };
-            part.is_damaged |= problem.is_some();
-            let state = problem.unwrap_or_else(|| if verify { "whole" } else { "-" }.to_owned());
-            documents.push(json!({
-                "id": segment.id.get(), "table": table.name(), "path": segment.path.to_string(),
-                "rows": segment.n_rows, "bytes": segment.n_bytes,
-                "from": human::time(segment.min_time), "to": human::time(segment.max_time), "state": state,
-            }));
-            part.rows.push(vec![
-                segment.path.to_string(),
-                table.name().to_owned(),
-                human::count(segment.n_rows),
-                human::size(segment.n_bytes),
-                human::time(segment.min_time),
-                human::time(segment.max_time),
-                state,
-            ]);
-        }
-    }
-    if part.rows.is_empty() {
-        part.notes.push("no segments".to_owned());
-    }
-    part.document = documents.into();
-    Ok(part)
+        rows: segments.iter().map(row).collect(),
+        notes: if segments.is_empty() { vec!["no segments".to_owned()] } else { Vec::new() },
+        document: segments.iter().map(document).collect(),
+        is_damaged: segments.iter().any(|segment| segment.problem.is_some()),
+    })
 }
 
-/// Reads a segment whole; on trouble says what is wrong.
-async fn check(segment: &Arc<Segment>) -> Result<(), String> {
-    segment.check_size().await.map_err(|error| report(&error))?;
-    let columns: Vec<&str> = segment.table.columns().iter().map(|column| column.name).collect();
-    let mut rows = segment.scan(TimeRange::ALL, &columns).await.map_err(|error| report(&error))?;
-    let mut n_rows = 0_u64;
-    let (mut first, mut last) = (i64::MAX, i64::MIN);
-    while let Some(records) = rows.try_next().await.map_err(|error| report(&error))? {
-        n_rows += records.num_rows() as u64;
-        let times = records.column_by_name("time").or_else(|| records.column_by_name("valid_from"));
-        let Some(times) = times.and_then(|times| times.as_primitive_opt::<TimestampNanosecondType>()) else {
-            return Err("it has no column of times".to_owned());
-        };
-        if times.null_count() > 0 {
-            return Err("it has rows without a time".to_owned());
-        }
-        first = first.min(min(times).unwrap_or(i64::MAX));
-        last = last.max(max(times).unwrap_or(i64::MIN));
+/// What a table holds in segments.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    n_segments: u64,
+    n_rows: u64,
+    n_bytes: u64,
+    from: Timestamp,
+    to: Timestamp,
+}
+
+/// The tables by what the latest snapshot of the catalogue says of them.
+pub(super) async fn catalog(config: &ValidConfig) -> anyhow::Result<Part> {
+    let snapshots = inspect::snapshots(config)?;
+    let mut tables: BTreeMap<TableId, Held> = BTreeMap::new();
+    for segment in inspect::list_segments(config, false).await? {
+        let (from, to) = (segment.min_time, segment.max_time);
+        let held = tables.entry(segment.table).or_insert(Held { n_segments: 0, n_rows: 0, n_bytes: 0, from, to });
+        held.n_segments += 1;
+        held.n_rows += segment.n_rows;
+        held.n_bytes += segment.n_bytes;
+        held.from = held.from.min(from);
+        held.to = held.to.max(to);
     }
-    if n_rows != segment.n_rows {
-        return Err(format!("it has {n_rows} rows, the catalogue says {}", segment.n_rows));
-    }
-    if (first, last) != (segment.min_time.as_nanos(), segment.max_time.as_nanos()) {
-        return Err("its times are not those of the catalogue".to_owned());
-    }
-    Ok(())
+    let rows = tables.iter().map(|(table, held)| {
+        vec![
+            table.name().to_owned(),
+            human::count(held.n_rows),
+            human::count(held.n_segments),
+            human::size(held.n_bytes),
+            human::time(held.from),
+            human::time(held.to),
+        ]
+    });
+    let documents: Vec<Value> = tables
+        .iter()
+        .map(|(table, held)| {
+            json!({
+                "table": table.name(), "rows": held.n_rows, "segments": held.n_segments, "bytes": held.n_bytes,
+                "from": human::time(held.from), "to": human::time(held.to),
+            })
+        })
+        .collect();
+    let latest = snapshots.last();
+    let note = latest.map_or_else(
+        || "no snapshots".to_owned(),
+        |latest| {
+            format!("{} snapshots, the latest is {} of {}: {}", snapshots.len(), latest.id, latest.time, latest.changes)
+        },
+    );
+    Ok(Part {
+        name: "catalog",
+        titles: vec!["table", "rows", "segments", "on disk", "from", "to"],
+        rows: rows.collect(),
+        notes: vec![note],
+        document: json!({
+            "tables": documents,
+            "snapshots": snapshots.len(),
+            "latest": latest.map(|latest| json!({ "id": latest.id, "time": latest.time, "changes": latest.changes })),
+        }),
+        is_damaged: false,
+    })
 }
