@@ -15,7 +15,10 @@ async fn a_histogram_counts_by_time_and_value() {
     let house = house().await;
     let (status, found) = house.json("/api/v1/histogram?width=5s&by=verdict").await;
     assert_eq!(status, 200, "{found}");
-    assert_eq!((&found["start"], &found["width_ns"]), (&json!("2023-11-14T22:13:20.000000000Z"), &json!(5_000_000_000_u64)));
+    assert_eq!(
+        (&found["start"], &found["width_ns"]),
+        (&json!("2023-11-14T22:13:20.000000000Z"), &json!(5_000_000_000_u64))
+    );
     let series = json!([{"value": "FORWARDED", "counts": [3, 3, 2]}, {"value": "DROPPED", "counts": [2, 2, 0]}]);
     assert_eq!(found["series"], series);
 }
