@@ -123,9 +123,9 @@ fn the_index_of_decisions_is_complete() {
             complaints.push(format!("{name} is not called NNNN-title.md"));
         }
         let text = read(&path);
-        for heading in ["## Context", "## Decision", "## Consequences"] {
-            if !text.contains(heading) {
-                complaints.push(format!("{name} has no section \"{heading}\""));
+        for part in ["Context", "Decision", "Consequences"] {
+            if !text.contains(&format!("## {part}")) && !text.contains(&format!("**{part}")) {
+                complaints.push(format!("{name} does not tell its {}", part.to_lowercase()));
             }
         }
     }
