@@ -13,7 +13,7 @@ use bytesize::ByteSize;
 use futures::StreamExt as _;
 use hindcast_model::{TableId, TimeRange, Timestamp, report};
 use hindcast_query::filter::text;
-use hindcast_query::{Engine, EventQuery, EventStream, FilterError, Limits, Order, SqlStream};
+use hindcast_query::{Engine, EventQuery, EventStream, FilterError, Limits, Order, QueryError, SqlStream};
 use hindcast_storage::Store;
 
 use crate::args::Place;
@@ -186,15 +186,19 @@ fn wrong_filter(text: &str, error: &FilterError) -> anyhow::Error {
     exit::usage(format!("in the filter: {}", error.with_caret(text)))
 }
 
+/// What is wrong with a statement, with the place at fault where it is known.
 fn wrong_statement(statement: &str, error: anyhow::Error) -> anyhow::Error {
-    let refused = error.downcast_ref::<Refused>();
-    let span = refused.and_then(|refused| refused.span).or_else(|| {
-        let message = format!("{error:#}");
-        caret::of_sql_message(statement, &message)
-    });
+    let (text, span) = if let Some(refused) = error.downcast_ref::<Refused>() {
+        (refused.detail.clone(), refused.span)
+    } else if let Some(QueryError::Sql { message, place, suggestion }) = error.downcast_ref::<QueryError>() {
+        let meant = suggestion.as_ref().map(|word| format!("; did you mean {word}?")).unwrap_or_default();
+        (format!("{message}{meant}"), place.and_then(|(line, column)| caret::of_place(statement, line, column)))
+    } else {
+        return error;
+    };
     match span {
-        Some(span) => anyhow!("{error:#}\n{}", caret::point_at(statement, span)),
-        None => error,
+        Some(span) => anyhow!("{text}\n{}", caret::point_at(statement, span)),
+        None => anyhow!(text),
     }
 }
 

@@ -25,13 +25,10 @@ pub(crate) fn point_at(text: &str, span: Span) -> String {
     format!("  {shown}\n  {}{}", " ".repeat(before), "^".repeat(carets))
 }
 
-/// The span that a message of the SQL parser names: `… at Line: 1, Column: 8`.
+/// The span of the word at a line and a column, both counted from 1.
 #[must_use]
-pub(crate) fn of_sql_message(text: &str, message: &str) -> Option<Span> {
-    let (_, after) = message.rsplit_once("Line: ")?;
-    let (line, after) = after.split_once(", Column: ")?;
-    let line: usize = line.trim().parse().ok()?;
-    let column: usize = after.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()?;
+pub(crate) fn of_place(text: &str, line: u64, column: u64) -> Option<Span> {
+    let (line, column) = (usize::try_from(line).ok()?, usize::try_from(column).ok()?);
     let line_start: usize = text.split_inclusive('\n').take(line.checked_sub(1)?).map(str::len).sum();
     let rest = text.get(line_start..)?;
     let offset = rest.char_indices().nth(column.checked_sub(1)?).map_or(rest.len(), |(offset, _)| offset);

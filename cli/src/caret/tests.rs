@@ -12,9 +12,9 @@ fn a_caret_stands_below_the_fault() {
 }
 
 #[test]
-fn the_sql_parsers_line_and_column_are_found() {
-    let text = "SELECT a\nFORM flows";
-    let message = "sql parser error: Expected: end of statement, found: flows at Line: 2, Column: 6";
-    assert_eq!(of_sql_message(text, message), Some(Span { start: 14, end: 19 }));
-    assert_eq!(of_sql_message(text, "no place at all"), None);
+fn a_line_and_a_column_name_a_word() {
+    let text = "SELECT ä,\nFORM flows";
+    assert_eq!(of_place(text, 2, 6), Some(Span { start: 16, end: 21 }));
+    assert_eq!(of_place(text, 1, 8), Some(Span { start: 7, end: 9 }));
+    assert_eq!(of_place(text, 0, 1), None, "lines are counted from 1");
 }

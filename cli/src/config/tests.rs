@@ -130,7 +130,7 @@ fn the_reference_names_every_option() {
         let is_list = path.first() == Some(&"ingest") && path.len() == 2;
         let is_named = REFERENCE.lines().map(|line| line.trim_start_matches(['#', ' '])).any(|line| match is_list {
             true => line == format!("[[ingest.{option}]]"),
-            false => line.starts_with(&format!("{option} =")) || line == format!("[{}]", path.join(".")),
+            false => [" =", "."].iter().any(|after| line.starts_with(&format!("{option}{after}"))),
         });
         assert!(is_named, "{variable}: {}", path.join("."));
     }

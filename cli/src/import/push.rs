@@ -43,9 +43,7 @@ pub(super) async fn into_server(args: &ImportArgs, url: &str, config: ImportConf
     let recorded_at = setup::clock().now();
     let runtime = tokio::runtime::Handle::current();
     let reading = tokio::task::spawn_blocking(move || {
-        hindcast_ingest::file::read(&paths, &config, recorded_at, |source, batch| {
-            runtime.block_on(pusher.push(source, batch))
-        })
+        hindcast_ingest::file::read(&paths, &config, recorded_at, |_path, batch| runtime.block_on(pusher.push(batch)))
     });
     let mut summary = reading.await.context("reading broke off")??;
     summary.duration = began.elapsed();
@@ -81,10 +79,10 @@ impl Pusher {
         Ok(Self { client, authorization: token.map(|token| token.header()) })
     }
 
-    /// Pushes one batch and waits until all of it is durable.
-    async fn push(&self, source: &str, batch: Batch) -> anyhow::Result<Taken> {
+    /// Pushes one batch and waits until all of it is durable. The rows name their files themselves.
+    async fn push(&self, batch: Batch) -> anyhow::Result<Taken> {
         let descriptor = FlightDescriptor::new_path(vec![batch.table.name().to_owned()]);
-        let said = serde_json::json!({ "source": source }).to_string();
+        let said = serde_json::json!({ "source": super::SOURCE }).to_string();
         let messages: Vec<FlightData> = FlightDataEncoderBuilder::new()
             .with_max_flight_data_size(MAX_MESSAGE_BYTES)
             .with_dictionary_handling(DictionaryHandling::Resend)

@@ -6,6 +6,9 @@ use hindcast_ingest as ingest;
 use hindcast_ingest::Pipeline;
 use hindcast_web_api::{BoxFuture, Intake, Push, PushError, PushReceipt, SourceState, SourceStatus};
 
+/// The wire of a source that no configuration names.
+const PUSHED: &str = "flight";
+
 /// The pipeline, as the doors see it.
 #[derive(Debug)]
 pub(super) struct Joint {
@@ -40,14 +43,18 @@ impl Intake for Joint {
 
 impl Joint {
     fn status(&self, status: ingest::SourceStatus) -> SourceStatus {
-        let kind = self.kinds.get(&status.name).copied().unwrap_or("flight");
+        let kind = self.kinds.get(&status.name).copied().unwrap_or(PUSHED);
         let (since, detail) = match status.last_error {
             Some((at, error)) => (Some(at), Some(error)),
             None => (None, None),
         };
         SourceStatus {
             kind: kind.to_owned(),
-            state: state(status.state),
+            state: match status.state {
+                // A pushed source has no connection of ours to wait for.
+                ingest::SourceState::Idle if kind == PUSHED => SourceState::Reading,
+                other => state(other),
+            },
             detail,
             since,
             received: status.received,
