@@ -55,7 +55,7 @@ fn map(table: &str, count: &str, port: &str, bytes: &str, range: &str) -> String
     format!(
         "SELECT src_namespace, src_workload, dst_namespace, dst_workload, {port} AS port, protocol, verdict, \
          sum({count}) AS n, sum({bytes}) AS bytes FROM {table} \
-         WHERE is_reply IS DISTINCT FROM true AND {range} GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY n DESC"
+         WHERE is_reply IS NOT TRUE AND {range} GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY n DESC"
     )
 }
 

@@ -24,7 +24,7 @@ def answer(connection, request):
         connection.execute("DROP TABLE lines")
         return {"seconds": elapsed, "rows": 0}
     else:
-        n_rows = connection.execute(request["sql"]).fetch_arrow_table().num_rows
+        n_rows = connection.execute(request["sql"]).to_arrow_table().num_rows
     return {"seconds": time.perf_counter() - started, "rows": n_rows}
 
 
