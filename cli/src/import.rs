@@ -37,7 +37,7 @@ pub(crate) fn run(args: &ImportArgs, common: &Common) -> anyhow::Result<u8> {
         let cancel = CancellationToken::new();
         let work = async {
             match &args.server {
-                Some(url) => push::into_server(args, url, settings.ingest.import).await,
+                Some(url) => push::into_server(args, url, settings.ingest.import, cancel.clone()).await,
                 None => into_data_dir(args, settings, cancel.clone()).await,
             }
         };

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use hindcast_model::Clock;
@@ -13,6 +14,9 @@ use crate::config::{self, Inputs, Settings};
 use crate::exit;
 use crate::logging;
 use crate::terminal::Palette;
+
+/// How long threads may take to end when a command has ended.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What is common to all commands.
 #[derive(Debug)]
@@ -78,7 +82,10 @@ pub(crate) fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> an
         .thread_name("hindcast")
         .build()
         .context("the runtime cannot start")?;
-    runtime.block_on(future)
+    let result = runtime.block_on(future);
+    // A thread that is still reading does not hold up an end that was forced; everything else was waited for.
+    runtime.shutdown_timeout(LEAVE_TIMEOUT);
+    result
 }
 
 /// Opens the store; a directory that somebody else holds is told what to do instead.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use arrow_flight::encode::{DictionaryHandling, FlightDataEncoderBuilder};
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{FlightData, FlightDescriptor};
@@ -13,6 +13,7 @@ use futures::TryStreamExt as _;
 use hindcast_ingest::file::{ImportConfig, ImportSummary, Taken};
 use hindcast_model::Batch;
 use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use url::Url;
 
@@ -36,14 +37,24 @@ struct Acknowledged {
 }
 
 /// Decodes the files of the arguments and pushes them.
-pub(super) async fn into_server(args: &ImportArgs, url: &str, config: ImportConfig) -> anyhow::Result<ImportSummary> {
+pub(super) async fn into_server(
+    args: &ImportArgs,
+    url: &str,
+    config: ImportConfig,
+    cancel: CancellationToken,
+) -> anyhow::Result<ImportSummary> {
     let began = Instant::now();
     let pusher = Arc::new(Pusher::connect(args, url).await?);
     let paths: Vec<String> = args.paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
     let recorded_at = setup::clock().now();
     let runtime = tokio::runtime::Handle::current();
     let reading = tokio::task::spawn_blocking(move || {
-        hindcast_ingest::file::read(&paths, &config, recorded_at, |_path, batch| runtime.block_on(pusher.push(batch)))
+        hindcast_ingest::file::read(&paths, &config, recorded_at, |_path, batch| {
+            if cancel.is_cancelled() {
+                bail!("stopped; what was acknowledged is recorded, and the same import again counts it as duplicate");
+            }
+            runtime.block_on(pusher.push(batch))
+        })
     });
     let mut summary = reading.await.context("reading broke off")??;
     summary.duration = began.elapsed();
