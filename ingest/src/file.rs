@@ -1,4 +1,4 @@
-//! Recordings in files: read once ([`import`]), or followed while they are written ([`Follower`]).
+//! Recordings in files: read once ([`import()`]), or followed while they are written ([`Follower`]).
 
 mod blocks;
 mod config;

@@ -1,7 +1,7 @@
 //! Turns what sources say into durable batches, and accounts for what it could not keep.
 //!
 //! [`Pipeline`] is the only way into the store: it checks, tells repeats, learns who is who, appends and acknowledges.
-//! Sources bring events: [`file`] reads and follows recordings, [`hubble_client`] and [`tetragon_client`] listen to
+//! Sources bring events: [`mod@file`] reads and follows recordings, [`hubble_client`] and [`tetragon_client`] listen to
 //! agents, [`Pipeline::push`] takes Arrow batches.
 //!
 //! Must hold, for every source once nothing is under way (AC-1):

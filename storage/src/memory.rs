@@ -1,6 +1,6 @@
 //! Rows that are logged and not sealed.
 //!
-//! [`prepare`] does the work per row outside of any lock: it checks, splits by partition and encodes. [`State`] only
+//! [`prepare()`] does the work per row outside of any lock: it checks, splits by partition and encodes. [`State`] only
 //! links batches in, so a snapshot is a few reference counts.
 
 mod prepare;
