@@ -6,6 +6,7 @@
 
 mod count;
 mod cover;
+mod edges;
 mod values;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use hindcast_storage::Snapshot;
 use parking_lot::Mutex;
 
 pub use self::count::{Bucketed, CountedValue, Counts, Histogram, HistogramQuery, Series, TopQuery, Weight};
+pub use self::edges::Edges;
 use crate::engine::{Part, parts, read_part, time_column};
 use crate::filter::{Evaluator, Filter};
 use crate::limits::Budget;
@@ -103,8 +105,9 @@ impl Folding<'_> {
         let next = AtomicUsize::new(0);
         let cut = Mutex::new(None);
         let parts = std::thread::scope(|threads| {
-            let running =
-                (0..n_threads).map(|_| threads.spawn(|| self.work(&work, &next, make(), &cut))).collect::<Vec<_>>();
+            let running = (0..n_threads)
+                .map(|_| threads.spawn(|| self.work(&work, &next, make(), &cut)))
+                .collect::<Vec<_>>();
             running.into_iter().map(std::thread::ScopedJoinHandle::join).collect::<Vec<_>>()
         });
         let mut total = make();
@@ -123,7 +126,8 @@ impl Folding<'_> {
         mut total: A,
         cut: &Mutex<Option<Cut>>,
     ) -> Result<A, QueryError> {
-        let mut evaluators = self.scans.iter().map(|scan| Evaluator::new(scan.filter.clone())).collect::<Vec<_>>();
+        let mut evaluators =
+            self.scans.iter().map(|scan| Evaluator::new(scan.filter.clone())).collect::<Vec<_>>();
         while let Some((position, part)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
             let Some((scan, evaluator)) = self.scans.get(*position).zip(evaluators.get_mut(*position)) else { break };
             let over = self.budget.over().or_else(|| self.budget.holds(total.size()));

@@ -17,7 +17,7 @@ pub mod sql;
 pub use engine::{Config, Cursor, CursorError, Engine, EventQuery, EventStream, FollowStream, Followed, Order, Pick};
 pub use error::{FilterError, QueryError};
 pub use filter::Filter;
-pub use fold::{Bucketed, CountedValue, Counts, Histogram, HistogramQuery, Series, TopQuery, Weight};
+pub use fold::{Bucketed, CountedValue, Counts, Edges, Histogram, HistogramQuery, Series, TopQuery, Weight};
 pub use hindcast_storage::Lsn;
 pub use limits::{Cut, CutReason, Limits};
 pub use sql::SqlStream;

@@ -93,7 +93,9 @@ proptest! {
             let engine = engine(dir.path()).await;
             for (number, rows) in appends.iter().enumerate() {
                 append(&engine, rows).await;
-                let _later = number == seal_after;
+                if number == seal_after {
+                    engine.store().seal_all().await.unwrap();
+                }
             }
             let all = appends.concat();
             let range = TimeRange::new(Timestamp::from_nanos(T0 + from), Timestamp::from_nanos(T0 + from + length)).unwrap();

@@ -31,6 +31,7 @@ async fn statements_have_these_answers() {
     let dir = tempfile::tempdir().unwrap();
     let engine = engine(dir.path()).await;
     append(&engine, &(0..50).map(|number| (i64::from(number) * 1_000_000_000, number)).collect::<Vec<_>>()).await;
+    engine.store().seal_all().await.unwrap();
     append(&engine, &[(60_000_000_000, 1000), (61_000_000_000, 1001)]).await;
     for (text, expected) in [
         ("SELECT count(*) AS n FROM flows", "| 52 |"),
