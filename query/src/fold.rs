@@ -105,9 +105,8 @@ impl Folding<'_> {
         let next = AtomicUsize::new(0);
         let cut = Mutex::new(None);
         let parts = std::thread::scope(|threads| {
-            let running = (0..n_threads)
-                .map(|_| threads.spawn(|| self.work(&work, &next, make(), &cut)))
-                .collect::<Vec<_>>();
+            let running =
+                (0..n_threads).map(|_| threads.spawn(|| self.work(&work, &next, make(), &cut))).collect::<Vec<_>>();
             running.into_iter().map(std::thread::ScopedJoinHandle::join).collect::<Vec<_>>()
         });
         let mut total = make();
@@ -126,8 +125,7 @@ impl Folding<'_> {
         mut total: A,
         cut: &Mutex<Option<Cut>>,
     ) -> Result<A, QueryError> {
-        let mut evaluators =
-            self.scans.iter().map(|scan| Evaluator::new(scan.filter.clone())).collect::<Vec<_>>();
+        let mut evaluators = self.scans.iter().map(|scan| Evaluator::new(scan.filter.clone())).collect::<Vec<_>>();
         while let Some((position, part)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
             let Some((scan, evaluator)) = self.scans.get(*position).zip(evaluators.get_mut(*position)) else { break };
             let over = self.budget.over().or_else(|| self.budget.holds(total.size()));

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch, TimestampNanosecondArray, UInt32Array, UInt64Array};
+use arrow::array::{
+    Array as _, ArrayRef, AsArray as _, RecordBatch, TimestampNanosecondArray, UInt32Array, UInt64Array,
+};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{DataType, TimestampNanosecondType};
@@ -47,24 +49,28 @@ const fn joining(column: &str) -> Joining {
 }
 
 struct Folded {
-    converter: RowConverter,
+    /// One for all threads: what one converter wrote another cannot read.
+    converter: Arc<RowConverter>,
     edges: HashMap<OwnedRow, Vec<Option<u64>>>,
-    /// Columns of flows that are folded here.
+    /// Memory taken, about.
     n_bytes: usize,
 }
 
+/// Reads and writes the keys of edges.
+fn key_converter() -> Result<RowConverter, QueryError> {
+    let fields = edges::schema();
+    let sorts = fields.fields().iter().skip(KEYS.start).take(KEYS.len()).map(|field| {
+        SortField::new(match field.data_type() {
+            DataType::Dictionary(_, values) => values.as_ref().clone(),
+            other => other.clone(),
+        })
+    });
+    RowConverter::new(sorts.collect()).map_err(QueryError::internal("prepare the keys of edges"))
+}
+
 impl Folded {
-    fn new() -> Result<Self, QueryError> {
-        let fields = edges::schema();
-        let sorts = fields.fields().iter().skip(KEYS.start).take(KEYS.len()).map(|field| {
-            SortField::new(match field.data_type() {
-                DataType::Dictionary(_, values) => values.as_ref().clone(),
-                other => other.clone(),
-            })
-        });
-        let converter =
-            RowConverter::new(sorts.collect()).map_err(QueryError::internal("prepare the keys of edges"))?;
-        Ok(Self { converter, edges: HashMap::new(), n_bytes: 0 })
+    fn new(converter: Arc<RowConverter>) -> Self {
+        Self { converter, edges: HashMap::new(), n_bytes: 0 }
     }
 
     /// Adds rows in the columns of `edges`.
@@ -99,8 +105,7 @@ impl Folded {
         let step = QueryError::internal("put edges together");
         let mut found = self.edges.into_iter().collect::<Vec<_>>();
         found.sort_unstable_by(|one, other| one.0.cmp(&other.0));
-        let keys =
-            self.converter.convert_rows(found.iter().map(|(key, _)| key.row())).map_err(&step)?;
+        let keys = self.converter.convert_rows(found.iter().map(|(key, _)| key.row())).map_err(&step)?;
         let schema = edges::schema();
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
         let measure = |position: usize| {
@@ -119,9 +124,8 @@ impl Folded {
     }
 }
 
-impl Accumulator for Result<Folded, QueryError> {
+impl Accumulator for Folded {
     fn add(&mut self, _scan: usize, records: &RecordBatch, selected: &BooleanBuffer) -> Result<(), QueryError> {
-        let folded = self.as_mut().map_err(|error| error.clone())?;
         if selected.count_set_bits() == 0 {
             return Ok(());
         }
@@ -129,23 +133,16 @@ impl Accumulator for Result<Folded, QueryError> {
         let mask = arrow::array::BooleanArray::new(selected.clone(), None);
         let records = filter_record_batch(records, &mask).map_err(&step)?;
         if records.column_by_name("flow_count").is_some() {
-            return folded.add_edges(&rollup::fold(&[records], rollup::HOUR_NS).map_err(&step)?);
+            return self.add_edges(&rollup::fold(&[records], rollup::HOUR_NS).map_err(&step)?);
         }
-        folded.add_edges(&records)
+        self.add_edges(&records)
     }
 
     fn merge(&mut self, other: Self) {
-        let Ok(folded) = self else { return };
-        let other = match other {
-            Ok(other) => other,
-            Err(error) => {
-                *self = Err(error);
-                return;
-            }
-        };
+        self.n_bytes += other.n_bytes;
         let measures = edges::COLUMNS.iter().skip(KEYS.end).map(|column| joining(column.name)).collect::<Vec<_>>();
         for (key, values) in other.edges {
-            let totals = folded.edges.entry(key).or_insert_with(|| vec![None; measures.len()]);
+            let totals = self.edges.entry(key).or_insert_with(|| vec![None; measures.len()]);
             for ((total, value), joining) in totals.iter_mut().zip(values).zip(&measures) {
                 *total = joined(*joining, *total, value);
             }
@@ -153,7 +150,7 @@ impl Accumulator for Result<Folded, QueryError> {
     }
 
     fn size(&self) -> usize {
-        self.as_ref().map_or(0, |folded| folded.n_bytes)
+        self.n_bytes
     }
 }
 
@@ -212,8 +209,10 @@ impl Engine {
         } else {
             vec![Scan { table: TableId::Flows, range, filter, columns: raw, sealed: true, unsealed: true }]
         };
-        let (folded, cut) = fold(self, snapshot, scans, limits, Folded::new).await?;
-        Ok(Edges { records: folded?.finish()?, cut })
+        let converter = Arc::new(key_converter()?);
+        let make = move || Folded::new(Arc::clone(&converter));
+        let (folded, cut) = fold(self, snapshot, scans, limits, make).await?;
+        Ok(Edges { records: folded.finish()?, cut })
     }
 }
 
