@@ -163,11 +163,27 @@ impl Engine {
         self.events_scoped(snapshot, query, Scope::All).await
     }
 
+    /// Like [`Engine::events_in`], for a part of a question that has its permit already.
+    pub(crate) fn events_beside(&self, snapshot: &Snapshot, query: EventQuery) -> Result<EventStream, QueryError> {
+        self.start(snapshot, query, Scope::All, None)
+    }
+
     async fn events_scoped(
         &self,
         snapshot: Snapshot,
         query: EventQuery,
         scope: Scope,
+    ) -> Result<EventStream, QueryError> {
+        let permit = self.permit().await?;
+        self.start(&snapshot, query, scope, Some(permit))
+    }
+
+    fn start(
+        &self,
+        snapshot: &Snapshot,
+        query: EventQuery,
+        scope: Scope,
+        permit: Option<tokio::sync::OwnedSemaphorePermit>,
     ) -> Result<EventStream, QueryError> {
         if !query.filter.fits(query.table) {
             let known = query.table.columns();
@@ -177,11 +193,10 @@ impl Engine {
             return Err(QueryError::Invalid(message));
         }
         let schema = walk::answer_schema(&query)?;
-        let permit = self.permit().await?;
         let (sender, receiver) = mpsc::channel(ANSWER_QUEUE);
         let stop = Arc::new(AtomicBool::new(false));
         let walk =
-            Walk::new(&snapshot, scope, query, Arc::clone(&self.0.reader), Arc::clone(&schema), Arc::clone(&stop));
+            Walk::new(snapshot, scope, query, Arc::clone(&self.0.reader), Arc::clone(&schema), Arc::clone(&stop));
         let runtime = tokio::runtime::Handle::current();
         // The thread ends when the walk does, or at its next step after the stream was dropped.
         let _detached = tokio::task::spawn_blocking(move || {

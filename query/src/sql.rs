@@ -7,6 +7,7 @@
 mod fault;
 mod functions;
 mod guard;
+mod newest;
 mod provider;
 mod stream;
 
@@ -154,6 +155,14 @@ impl Work {
         let statement = guard::single_question(&self.text)?;
         let plan = state.statement_to_plan(statement).await.map_err(explain)?;
         guard::reads_only(&plan)?;
+        if newest::is_candidate(&plan) {
+            let optimized = state.optimize(&plan).map_err(explain)?;
+            let narrowed = newest::narrowed(&self.engine, &self.snapshot, optimized, self.limits).await;
+            if let Some(narrowed) = narrowed.map_err(explain)? {
+                let planned = state.query_planner().create_physical_plan(&narrowed, &state).await.map_err(explain)?;
+                return datafusion::physical_plan::execute_stream(planned, state.task_ctx()).map_err(explain);
+            }
+        }
         let frame = context.execute_logical_plan(plan).await.map_err(explain)?;
         frame.execute_stream().await.map_err(explain)
     }

@@ -78,6 +78,14 @@ impl SegmentReader {
         self.leaves.get(column).copied()
     }
 
+    /// Whether a column has no value in a row group: then it need not be read, as one that the file does not have.
+    fn is_null_throughout(&self, group: usize, leaf: usize) -> bool {
+        self.group(group).is_some_and(|found| {
+            let nulls = found.column(leaf).statistics().and_then(parquet::file::statistics::Statistics::null_count_opt);
+            nulls.is_some_and(|nulls| u64::try_from(found.num_rows()) == Ok(nulls))
+        })
+    }
+
     fn builder(&self) -> ParquetRecordBatchStreamBuilder<SegmentBytes> {
         let reader = SegmentBytes { segment: Arc::clone(&self.segment), metadata: Arc::clone(self.metadata()) };
         ParquetRecordBatchStreamBuilder::new_with_metadata(reader, self.metadata.clone())
@@ -90,7 +98,8 @@ impl SegmentReader {
         columns: impl IntoIterator<Item = &'a str>,
         selection: Option<RowSelection>,
     ) -> Result<RecordBatch, QueryError> {
-        let leaves = columns.into_iter().filter_map(|column| self.leaf(column)).collect::<Vec<_>>();
+        let leaves = columns.into_iter().filter_map(|column| self.leaf(column));
+        let leaves = leaves.filter(|leaf| !self.is_null_throughout(group, *leaf)).collect::<Vec<_>>();
         let n_rows = self.group(group).and_then(|found| usize::try_from(found.num_rows()).ok()).unwrap_or(0);
         let mut builder = self.builder();
         let mask = ProjectionMask::leaves(builder.parquet_schema(), leaves);

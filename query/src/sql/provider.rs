@@ -191,17 +191,17 @@ impl ParquetFileReaderFactory for Bytes {
 fn time_range(column: &str, filters: &[Expr]) -> TimeRange {
     let (mut start, mut end) = (i64::MIN, i64::MAX);
     for filter in filters {
-        narrow(column, filter, &mut start, &mut end);
+        let _is_all = narrow(column, filter, &mut start, &mut end);
     }
     TimeRange::new(Timestamp::from_nanos(start), Timestamp::from_nanos(end.max(start))).unwrap_or(TimeRange::ALL)
 }
 
-fn narrow(column: &str, filter: &Expr, start: &mut i64, end: &mut i64) {
-    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = filter else { return };
+/// Narrows a range to what a filter says of the time; whether that is all that it says.
+pub(super) fn narrow(column: &str, filter: &Expr, start: &mut i64, end: &mut i64) -> bool {
+    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = filter else { return false };
     if *op == Operator::And {
-        narrow(column, left, start, end);
-        narrow(column, right, start, end);
-        return;
+        let left = narrow(column, left, start, end);
+        return narrow(column, right, start, end) && left;
     }
     let (time, op) = match (left.as_ref(), right.as_ref()) {
         (Expr::Column(found), Expr::Literal(ScalarValue::TimestampNanosecond(Some(time), _), _))
@@ -214,15 +214,19 @@ fn narrow(column: &str, filter: &Expr, start: &mut i64, end: &mut i64) {
         {
             (*time, op.swap().unwrap_or(*op))
         }
-        _ => return,
+        _ => return false,
     };
+    let next = time.saturating_add(1);
     match op {
-        Operator::Gt | Operator::GtEq => *start = (*start).max(time),
-        Operator::Lt | Operator::LtEq => *end = (*end).min(time.saturating_add(1)),
+        Operator::Gt => *start = (*start).max(next),
+        Operator::GtEq => *start = (*start).max(time),
+        Operator::Lt => *end = (*end).min(time),
+        Operator::LtEq => *end = (*end).min(next),
         Operator::Eq => {
             *start = (*start).max(time);
-            *end = (*end).min(time.saturating_add(1));
+            *end = (*end).min(next);
         }
-        _ => {}
+        _ => return false,
     }
+    true
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use arrow::util::pretty::pretty_format_batches;
 use hindcast_model::Kind;
 
+use super::{Work, guard, newest};
 use crate::engine::tests::{append, engine};
 use crate::{CutReason, Engine, Limits, QueryError};
 
@@ -59,6 +60,79 @@ async fn statements_have_these_answers() {
     ] {
         let found = ask(&engine, text).await;
         assert!(found.contains(expected), "{text}\n{found}\n{expected}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_rows_are_those_of_a_sort_of_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path()).await;
+    let rows = |start: u16| {
+        // Several rows of one time.
+        (start..start + 60).map(|port| (i64::from(port / 3) * 1_000_000_000, port)).collect::<Vec<_>>()
+    };
+    append(&engine, &rows(0)).await;
+    engine.store().seal_all().await.unwrap();
+    append(&engine, &rows(30)).await;
+    engine.store().seal_all().await.unwrap();
+    append(&engine, &rows(45)).await;
+    let bound = "TIMESTAMP '2026-05-28T21:00:12Z'";
+    for from in [
+        "flows".to_owned(),
+        "flows f".to_owned(),
+        format!("flows WHERE time < {bound}"),
+        format!("flows WHERE time > {bound}"),
+        format!("flows WHERE time >= {bound} AND time <= TIMESTAMP '2026-05-28T21:00:25Z'"),
+        format!("flows WHERE time <= {bound} AND src_pod = 'odd'"),
+        "(SELECT dst_port, time FROM flows) x".to_owned(),
+        "(SELECT dst_port, recorded_at - INTERVAL '1s' * dst_port AS time FROM flows) x".to_owned(),
+        "(SELECT dst_port, time FROM flows LIMIT 200) x".to_owned(),
+        "(SELECT DISTINCT dst_port, time FROM flows) x".to_owned(),
+    ] {
+        for order in ["DESC", "ASC"] {
+            for limit in ["1", "10", "7 OFFSET 5", "1000"] {
+                let asked = format!("SELECT dst_port FROM {from} ORDER BY time {order}, dst_port LIMIT {limit}");
+                // A sort by an expression is not recognised: every row is read.
+                let plain = asked.replace("BY time", "BY time + INTERVAL '0s'");
+                assert_eq!(ask(&engine, &asked).await, ask(&engine, &plain).await, "{asked}");
+            }
+        }
+    }
+    let all = ask(&engine, "SELECT * FROM flows ORDER BY time DESC LIMIT 1").await;
+    assert!(all.contains("2026-05-28T21:00:34Z"), "{all}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_limit_on_the_time_of_a_table_narrows_its_scan() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path()).await;
+    append(&engine, &(0..50).map(|number| (i64::from(number) * 1_000_000_000, number)).collect::<Vec<_>>()).await;
+    engine.store().seal_all().await.unwrap();
+    for (text, is_narrowed) in [
+        ("SELECT * FROM flows ORDER BY time DESC LIMIT 20", true),
+        ("SELECT node FROM flows ORDER BY time DESC LIMIT 20", true),
+        ("SELECT f.dst_port AS p FROM flows f ORDER BY f.time LIMIT 5 OFFSET 5", true),
+        ("SELECT * FROM flows WHERE time > TIMESTAMP '2026-05-28T21:00:12Z' ORDER BY time LIMIT 5", true),
+        ("SELECT * FROM flows WHERE src_pod = 'odd' ORDER BY time DESC LIMIT 5", false),
+        ("SELECT dst_port, recorded_at AS time FROM flows ORDER BY time DESC LIMIT 5", false),
+        ("SELECT * FROM flows ORDER BY node, time DESC LIMIT 5", false),
+        ("SELECT src_pod, max(time) AS time FROM flows GROUP BY src_pod ORDER BY time DESC LIMIT 5", false),
+        ("SELECT * FROM flows ORDER BY time DESC LIMIT 500", false),
+        ("SELECT * FROM flows LIMIT 5", false),
+    ] {
+        let work = Work {
+            snapshot: engine.store().snapshot(),
+            text: text.to_owned(),
+            limits: Limits::default(),
+            engine: engine.clone(),
+        };
+        let state = work.context().unwrap().state();
+        let plan = state.statement_to_plan(guard::single_question(text).unwrap()).await.unwrap();
+        assert!(newest::is_candidate(&plan), "{text}");
+        let optimized = state.optimize(&plan).unwrap();
+        let shown = optimized.display_indent().to_string();
+        let found = newest::narrowed(&engine, &work.snapshot, optimized, work.limits).await.unwrap();
+        assert_eq!(found.is_some(), is_narrowed, "{text}\n{shown}");
     }
 }
 
