@@ -6,6 +6,8 @@
 //! Not here: transport words, clients' formats, and the system clock.
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+mod docs;
 mod engine;
 mod error;
 pub mod filter;

@@ -35,7 +35,7 @@ pub(super) fn decode(lines: &str) -> EventBuilders {
     builders
 }
 
-fn selected(filter: &Filter, records: &RecordBatch) -> Vec<String> {
+pub(super) fn selected(filter: &Filter, records: &RecordBatch) -> Vec<String> {
     let rows = filter.evaluate(records).unwrap();
     let uuids = TextView::of(records.column_by_name("uuid")).unwrap();
     (0..records.num_rows()).filter(|row| rows.value(*row)).map(|row| uuids.get(row).unwrap().to_owned()).collect()

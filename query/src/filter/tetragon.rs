@@ -209,3 +209,6 @@ fn capabilities(column: &'static str, wanted: Option<&CapFilterSet>) -> Result<F
     let absent = Filter::Number { column, test: NumberTest::Absent };
     Ok(if empty_passes { Filter::any([present, absent]) } else { present })
 }
+
+#[cfg(test)]
+mod tests;

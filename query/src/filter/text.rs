@@ -18,7 +18,7 @@ use std::ops::Range;
 
 use hindcast_model::TableId;
 
-pub use self::keys::{Key, keys};
+pub use self::keys::{Columns, Key, Values, keys};
 use self::lexer::{Lexer, Token, TokenKind};
 use super::Filter;
 use crate::FilterError;
