@@ -119,6 +119,7 @@ async fn only_a_limit_on_the_time_of_a_table_narrows_its_scan() {
         ("SELECT src_pod, max(time) AS time FROM flows GROUP BY src_pod ORDER BY time DESC LIMIT 5", false),
         ("SELECT * FROM flows ORDER BY time DESC LIMIT 500", false),
         ("SELECT * FROM flows LIMIT 5", false),
+        ("SELECT * FROM edges_1m ORDER BY time DESC LIMIT 1", false),
     ] {
         let work = Work {
             snapshot: engine.store().snapshot(),
