@@ -45,7 +45,7 @@ impl Bench {
     /// Closes everything and opens it again.
     pub(crate) async fn reopened(self) -> Self {
         self.pipeline.shutdown().await;
-        self.store.close().await;
+        self.store.close().await.expect("a sealed store");
         let Self { directory, store, pipeline, .. } = self;
         drop((store, pipeline));
         Self::in_directory(directory, PipelineConfig::default()).await
