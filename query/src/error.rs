@@ -1,6 +1,7 @@
 //! What can go wrong with a filter or a question.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use hindcast_model::{Kind, SchemaError};
 
@@ -108,7 +109,7 @@ pub enum QueryError {
         step: &'static str,
         /// Why.
         #[source]
-        source: std::sync::Arc<dyn std::error::Error + Send + Sync>,
+        source: Arc<dyn std::error::Error + Send + Sync>,
     },
 }
 
@@ -125,8 +126,13 @@ impl QueryError {
         }
     }
 
+    /// The work behind an answer ended without a word, as after a panic.
+    pub(crate) fn broken_off() -> Self {
+        Self::Internal { step: "answer to the end", source: Arc::from(Box::<dyn std::error::Error + Send + Sync>::from("the search broke off")) }
+    }
+
     /// A step of ours failed.
     pub(crate) fn internal(step: &'static str) -> impl Fn(arrow::error::ArrowError) -> Self {
-        move |source| Self::Internal { step, source: std::sync::Arc::new(source) }
+        move |source| Self::Internal { step, source: Arc::new(source) }
     }
 }

@@ -128,7 +128,10 @@ impl Work {
                     let _gone = sender.send(Ok(Sent::Cut(budget.cut(CutReason::Time)))).await;
                     return;
                 }
-                Ok(None) => return,
+                Ok(None) => {
+                    let _gone = sender.send(Ok(Sent::End)).await;
+                    return;
+                }
                 Ok(Some(Err(error))) => {
                     let _gone = sender.send(Err(fault::explain(error, &self.text))).await;
                     return;

@@ -18,6 +18,8 @@ use crate::{Cut, QueryError};
 pub(super) enum Sent {
     Rows(RecordBatch, Option<Cursor>),
     Cut(Cut),
+    /// The answer is whole.
+    End,
 }
 
 /// Batches of rows in the order asked for. Dropping it stops the work behind it.
@@ -28,6 +30,8 @@ pub struct EventStream {
     cut: Option<Cut>,
     cursor: Option<Cursor>,
     stop: Arc<AtomicBool>,
+    /// Whether the end was announced: a walk that dies says nothing, and half an answer must not pass for a whole one.
+    ended: bool,
 }
 
 impl EventStream {
@@ -36,7 +40,7 @@ impl EventStream {
         receiver: mpsc::Receiver<Result<Sent, QueryError>>,
         stop: Arc<AtomicBool>,
     ) -> Self {
-        Self { schema, receiver, cut: None, cursor: None, stop }
+        Self { schema, receiver, cut: None, cursor: None, stop, ended: false }
     }
 
     /// The columns of every batch.
@@ -80,8 +84,16 @@ impl Stream for EventStream {
         loop {
             match self.receiver.poll_recv(context) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(None) => return Poll::Ready(None),
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
+                Poll::Ready(None) if self.ended => return Poll::Ready(None),
+                Poll::Ready(None) => {
+                    self.ended = true;
+                    return Poll::Ready(Some(Err(QueryError::broken_off())));
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    self.ended = true;
+                    return Poll::Ready(Some(Err(error)));
+                }
+                Poll::Ready(Some(Ok(Sent::End))) => self.ended = true,
                 Poll::Ready(Some(Ok(Sent::Cut(cut)))) => self.cut = Some(cut),
                 Poll::Ready(Some(Ok(Sent::Rows(records, cursor)))) => {
                     self.cursor = cursor.or(self.cursor);
@@ -97,3 +109,6 @@ impl Drop for EventStream {
         self.stop.store(true, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -149,10 +149,9 @@ impl Walk {
 
     /// Sends the answer; ends early when nobody reads it.
     pub(super) async fn run(mut self, sender: Sender) {
-        if let Err(error) = self.answer_into(&sender).await {
-            // A reader that left does not want to know.
-            let _gone = sender.send(Err(error)).await;
-        }
+        let end = self.answer_into(&sender).await.map(|()| Sent::End);
+        // A reader that left does not want to know.
+        let _gone = sender.send(end).await;
     }
 
     async fn answer_into(&mut self, sender: &Sender) -> Result<(), QueryError> {

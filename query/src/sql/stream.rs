@@ -15,6 +15,8 @@ use crate::{Cut, QueryError};
 pub(super) enum Sent {
     Rows(RecordBatch),
     Cut(Cut),
+    /// The answer is whole.
+    End,
 }
 
 /// Batches of rows. Dropping it stops the work behind it.
@@ -23,11 +25,13 @@ pub struct SqlStream {
     schema: SchemaRef,
     receiver: mpsc::Receiver<Result<Sent, QueryError>>,
     cut: Option<Cut>,
+    /// Whether the end was announced: half an answer must not pass for a whole one.
+    ended: bool,
 }
 
 impl SqlStream {
     pub(super) const fn new(schema: SchemaRef, receiver: mpsc::Receiver<Result<Sent, QueryError>>) -> Self {
-        Self { schema, receiver, cut: None }
+        Self { schema, receiver, cut: None, ended: false }
     }
 
     /// The columns of every batch.
@@ -63,9 +67,20 @@ impl Stream for SqlStream {
         loop {
             match self.receiver.poll_recv(context) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(None) => return Poll::Ready(None),
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
-                Poll::Ready(Some(Ok(Sent::Cut(cut)))) => self.cut = Some(cut),
+                Poll::Ready(None) if self.ended => return Poll::Ready(None),
+                Poll::Ready(None) => {
+                    self.ended = true;
+                    return Poll::Ready(Some(Err(QueryError::broken_off())));
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    self.ended = true;
+                    return Poll::Ready(Some(Err(error)));
+                }
+                Poll::Ready(Some(Ok(Sent::End))) => self.ended = true,
+                Poll::Ready(Some(Ok(Sent::Cut(cut)))) => {
+                    self.ended = true;
+                    self.cut = Some(cut);
+                }
                 Poll::Ready(Some(Ok(Sent::Rows(records)))) => return Poll::Ready(Some(Ok(records))),
             }
         }
