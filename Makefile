@@ -16,7 +16,7 @@ setup: ## install what a fresh machine lacks, for building and for testing
 
 run: ## build and start a server on 127.0.0.1, recording into ./hindcast-data
 	@scripts/setup build
-	cargo build --release --locked --package hindcast-cli
+	cargo build --release --locked --workspace --bins
 	"$${CARGO_TARGET_DIR:-target}/release/hindcast" up --data-dir "$(DATA_DIR)"
 
 test: ## set up, then everything that must hold

@@ -30,7 +30,9 @@ fn find_binary() -> Result<PathBuf> {
         .find(|folder| folder.file_name().is_some_and(|name| name == "debug" || name == "release"))
         .context("this program does not lie in a target directory")?;
     let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    build.current_dir(root()).args(["build", "--quiet", "--package", "hindcast-cli", "--bin", "hindcast"]);
+    // The whole workspace, as the tests were built: another choice of packages is another set of features, and so
+    // another build of every dependency.
+    build.current_dir(root()).args(["build", "--quiet", "--workspace", "--all-targets"]);
     if profile.ends_with("release") {
         build.arg("--release");
     }
