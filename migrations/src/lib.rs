@@ -23,6 +23,7 @@ pub struct Step {
 pub const CATALOG: &[Step] = &[
     Step { version: 1, name: "ducklake", sql: include_str!("../catalog/0001-ducklake.sql") },
     Step { version: 2, name: "hindcast", sql: include_str!("../catalog/0002-hindcast.sql") },
+    Step { version: 3, name: "rolled-up", sql: include_str!("../catalog/0003-rolled-up.sql") },
 ];
 
 /// Why a schema could not be brought up to date. The file is as it was.

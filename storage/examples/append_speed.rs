@@ -1,6 +1,7 @@
 //! How fast flows become durable, and how large they are once sealed.
 //!
-//! `cargo run --release -p hindcast-storage --example append_speed -- [rows] [directory]`
+//! `cargo run --release -p hindcast-storage --example append_speed -- [rows] [directory] [columns]`; the last
+//! prints sizes by column.
 #![expect(clippy::print_stdout, reason = "an example prints what it measures")]
 #![expect(
     clippy::unwrap_used,
@@ -22,6 +23,14 @@ use hindcast_storage::{Append, Config, Store};
 
 const BATCH: usize = 8192;
 
+/// Processor time of this process so far, of all its threads; 0 where the system does not tell.
+fn cpu_seconds() -> f64 {
+    let Ok(stat) = std::fs::read_to_string("/proc/self/stat") else { return 0.0 };
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    // User and system time are the 14th and 15th field, in ticks of a hundredth of a second.
+    after_name.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<f64>().unwrap_or(0.0) / 100.0).sum()
+}
+
 #[tokio::main]
 async fn main() {
     let mut args = std::env::args().skip(1);
@@ -35,6 +44,7 @@ async fn main() {
         (0..n_batches).map(|i| traffic.flows(BATCH, T0 + i64::try_from(i).unwrap() * step, step)).collect();
     let store = Store::open(Config::at(&dir).validate().unwrap(), fixtures::clock()).await.unwrap();
     let start = Instant::now();
+    let cpu_before = cpu_seconds();
     let mut senders = tokio::task::JoinSet::new();
     for batch in batches {
         while senders.len() >= 4 {
@@ -53,11 +63,13 @@ async fn main() {
     let sealing = Instant::now();
     store.seal_all().await.unwrap();
     let sealed = sealing.elapsed();
+    let cpu = cpu_seconds() - cpu_before;
     let snapshot = store.snapshot();
     let rows = n_batches * BATCH;
     let rate = |elapsed: std::time::Duration| rows as f64 / elapsed.as_secs_f64();
     println!("appended {rows} rows in {appended:.2?}: {:.0} rows/s durable", rate(appended));
     println!("sealed the rest in {sealed:.2?}: {:.0} rows/s from append to segment", rate(appended + sealed));
+    println!("processor time: {:.2} µs a row from append to segment", cpu * 1e6 / rows as f64);
     println!("log: {:.1} bytes a row", log_bytes as f64 / rows as f64);
     for table in [TableId::Flows, TableId::Edges1m, TableId::Edges1h] {
         let stats = snapshot.stats(table);
@@ -68,7 +80,11 @@ async fn main() {
             stats.segment_bytes as f64 / rows as f64
         );
     }
-    for table in [TableId::Flows, TableId::Edges1m] {
+    if args.next().is_none() {
+        store.close().await.unwrap();
+        return;
+    }
+    for table in [TableId::Flows, TableId::Edges1m, TableId::Edges1h] {
         let Some(segment) = snapshot.segments(table, TimeRange::ALL).pop() else { continue };
         println!("{table}, by column:");
         let metadata = segment.metadata().await.unwrap();

@@ -88,6 +88,9 @@ pub struct SegmentConfig {
     pub row_group_rows: usize,
     /// zstd level, 1 to 19. Higher is smaller and slower to write.
     pub zstd_level: i32,
+    /// `edges_1m` is written for a segment of flows if its rows sum at least this many flows each on average; who asks
+    /// for minutes of another segment folds its flows. Lower answers by the minute faster and takes more space.
+    pub rollup_1m_min_flows: usize,
     /// Segments of one partition with fewer bytes than this are compacted together.
     pub small_size: ByteSize,
     /// A partition is compacted when it has at least this many small segments.
@@ -169,6 +172,7 @@ impl Default for SegmentConfig {
         Self {
             row_group_rows: 1 << 18,
             zstd_level: 1,
+            rollup_1m_min_flows: 8,
             small_size: ByteSize::mib(16),
             compact_min_segments: 8,
             compact_max_rows: 2 << 20,

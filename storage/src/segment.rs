@@ -47,6 +47,8 @@ pub struct Segment {
     pub max_time: Timestamp,
     /// Every row of the partition with a position up to here is in this or an earlier segment.
     pub last_lsn: Lsn,
+    /// Whether its rows, if they are flows, are folded in `edges_1m` too. If not, whoever asks for minutes folds them.
+    pub has_minutes: bool,
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) cache: Arc<MetadataCache>,
 }

@@ -23,6 +23,8 @@ pub(crate) struct NewSegment {
     pub(crate) last_lsn: Lsn,
     /// xxh3 of the file.
     pub(crate) checksum: u64,
+    /// Whether its rows, if they are flows, are folded in `edges_1m` too.
+    pub(crate) has_minutes: bool,
     pub(crate) columns: Vec<ColumnStats>,
 }
 
@@ -112,7 +114,7 @@ fn add(transaction: &Transaction<'_>, added: &NewSegment, ids: &TableIds, snapsh
          file_size_bytes = file_size_bytes + ?3 WHERE table_id = ?1",
         )?
         .execute(params![ids.table_id, added.n_rows, added.n_bytes])?;
-    transaction.prepare_cached("INSERT INTO hindcast_segment VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(
+    transaction.prepare_cached("INSERT INTO hindcast_segment VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?.execute(
         params![
             added.id.get(),
             added.key.table.code(),
@@ -120,7 +122,8 @@ fn add(transaction: &Transaction<'_>, added: &NewSegment, ids: &TableIds, snapsh
             added.min_time.as_nanos(),
             added.max_time.as_nanos(),
             added.last_lsn.get(),
-            added.checksum.cast_signed()
+            added.checksum.cast_signed(),
+            added.has_minutes
         ],
     )?;
     let mut stats = transaction.prepare_cached(

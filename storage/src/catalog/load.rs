@@ -24,6 +24,8 @@ pub(crate) struct SegmentRow {
     pub(crate) last_lsn: Lsn,
     /// xxh3 of the file.
     pub(crate) checksum: u64,
+    /// Whether its rows, if they are flows, are folded in `edges_1m` too.
+    pub(crate) has_minutes: bool,
 }
 
 /// The catalogue's content.
@@ -264,7 +266,7 @@ pub(super) fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
 pub(crate) fn segments(connection: &Connection) -> rusqlite::Result<Vec<SegmentRow>> {
     let mut statement = connection.prepare(
         "SELECT d.data_file_id, s.table_code, s.hour, d.path, d.record_count, d.file_size_bytes, d.footer_size,
-         s.min_time, s.max_time, s.last_lsn, t.path, s.checksum
+         s.min_time, s.max_time, s.last_lsn, t.path, s.checksum, s.has_minutes
          FROM ducklake_data_file d JOIN hindcast_segment s USING (data_file_id)
          JOIN ducklake_table t ON t.table_id = d.table_id AND t.end_snapshot IS NULL
          WHERE d.end_snapshot IS NULL ORDER BY d.data_file_id",
@@ -282,6 +284,7 @@ pub(crate) fn segments(connection: &Connection) -> rusqlite::Result<Vec<SegmentR
             max_time: Timestamp::from_nanos(row.get(8)?),
             last_lsn: Lsn::new(row.get(9)?),
             checksum: row.get::<_, i64>(11)?.cast_unsigned(),
+            has_minutes: row.get(12)?,
         }))
     })?;
     rows.filter_map(Result::transpose).collect()

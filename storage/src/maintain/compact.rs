@@ -1,5 +1,5 @@
-//! Compaction: small segments of one partition become one. The rows stay the same; edges of one key and bucket are
-//! the same edges again, not folded further, so that what was committed can be compared row by row.
+//! Compaction: small segments of one partition become one. Rows of raw tables stay the same; edges of one key and
+//! bucket become one edge. Flows that are folded by the minute and flows that are not stay apart.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,16 +12,19 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::retain::replace;
+use crate::catalog::NewSegment;
 use crate::error::{ReadError, SealError};
 use crate::ids::{Hour, PartitionKey};
 use crate::memory::conform;
+use crate::seal::rollup;
 use crate::seal::run::derived;
+use crate::seal::write::WriteError;
 use crate::segment::Segment;
 use crate::store::Shared;
 
 /// Compacts the partitions that have enough small segments, one commit each.
 pub(super) fn compact(shared: &Shared, cancel: &CancellationToken) -> Result<(), SealError> {
-    for (key, small) in candidates(shared) {
+    for ((key, has_minutes), small) in candidates(shared) {
         if cancel.is_cancelled() {
             return Ok(());
         }
@@ -30,7 +33,10 @@ pub(super) fn compact(shared: &Shared, cancel: &CancellationToken) -> Result<(),
             batches.extend(read(segment)?);
         }
         let last_lsn = small.iter().map(|segment| segment.last_lsn).max().unwrap_or_default();
-        let added = derived(shared, key, &batches, last_lsn)?;
+        if matches!(key.table, TableId::Edges1m | TableId::Edges1h) {
+            batches = vec![rollup::refold(key.table, &batches).map_err(WriteError::from)?];
+        }
+        let added = NewSegment { has_minutes, ..derived(shared, key, &batches, last_lsn)? };
         tracing::debug!(partition = %key, n_segments = small.len(), n_rows = added.n_rows, "compacted");
         replace(shared, &small, &[added])?;
         shared.metrics.compactions.inc();
@@ -38,18 +44,21 @@ pub(super) fn compact(shared: &Shared, cancel: &CancellationToken) -> Result<(),
     Ok(())
 }
 
-fn candidates(shared: &Shared) -> BTreeMap<PartitionKey, Vec<Arc<Segment>>> {
+/// Segments that may become one: of one partition, alike in whether minutes are folded.
+type Candidates = BTreeMap<(PartitionKey, bool), Vec<Arc<Segment>>>;
+
+fn candidates(shared: &Shared) -> Candidates {
     let config = &shared.config.segments;
-    let mut partitions: BTreeMap<PartitionKey, Vec<Arc<Segment>>> = BTreeMap::new();
+    let mut partitions = Candidates::new();
     let state = shared.state.read();
     for segment in state.segments.values().flat_map(|segments| segments.iter()) {
         if segment.n_bytes < config.small_size.as_u64() {
             let key = PartitionKey { table: segment.table, hour: segment.hour };
-            partitions.entry(key).or_default().push(Arc::clone(segment));
+            partitions.entry((key, segment.has_minutes)).or_default().push(Arc::clone(segment));
         }
     }
     let this_hour = Hour::of(shared.clock.now());
-    partitions.retain(|key, small| {
+    partitions.retain(|(key, _), small| {
         small.sort_by_key(|segment| segment.id);
         let mut n_rows = 0_usize;
         small.retain(|segment| {

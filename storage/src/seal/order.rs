@@ -4,7 +4,7 @@
 //! order of their texts, and rows of one key by time. The key of a flow is the key of its edge.
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, UInt32Array};
-use arrow::datatypes::{TimestampNanosecondType, UInt16Type, UInt32Type};
+use arrow::datatypes::{TimestampNanosecondType, UInt8Type, UInt16Type, UInt32Type};
 use arrow::error::ArrowError;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use hindcast_model::{ColumnKind, TableId, list};
@@ -17,6 +17,20 @@ use crate::ids::time_column;
 pub(crate) const KEY_WIDTH: usize = 20;
 /// A row's key: per key column 0 for null, else 1 + the rank of its value.
 pub(crate) type Key = [u32; KEY_WIDTH];
+
+/// Texts that an edge takes from its flows as they are.
+const PLAIN: [&str; 10] = [
+    "verdict",
+    "l7_protocol",
+    "l7_type",
+    "cluster",
+    "src_workload_kind",
+    "dst_workload_kind",
+    "protocol",
+    "drop_reason",
+    "direction",
+    "trace_observation_point",
+];
 
 /// One column of the key.
 #[derive(Debug)]
@@ -106,22 +120,40 @@ fn edge_columns(merged: &Merged) -> Result<Vec<KeyColumn>, ArrowError> {
     columns.extend(first_name(merged, "dst_names", "dst_name", &dst)?);
     columns.extend(server_port(merged));
     columns.extend(reply(merged));
-    for name in [
-        "verdict",
-        "l7_protocol",
-        "l7_type",
-        "cluster",
-        "src_workload_kind",
-        "dst_workload_kind",
-        "protocol",
-        "drop_reason",
-        "direction",
-        "trace_observation_point",
-    ] {
+    for name in PLAIN {
         columns.extend(text_column(merged, name, name, None)?);
     }
     columns.extend(status_class(merged));
     // 21 columns exist; the class of a status goes into the word of the port, whose upper half is free.
+    fold_status_into_port(&mut columns);
+    Ok(columns)
+}
+
+/// The columns that tell edges apart, of rows of `edges`.
+pub(crate) fn whole_keys(merged: &Merged) -> Result<Vec<KeyColumn>, ArrowError> {
+    let mut columns = Vec::with_capacity(KEY_WIDTH);
+    for name in ["src_namespace", "src_workload", "dst_namespace", "dst_workload", "src_name", "dst_name"] {
+        columns.extend(text_column(merged, name, name, None)?);
+    }
+    for name in ["src_identity", "dst_identity"] {
+        columns.extend(identity(merged, name, &Side { named: None }));
+    }
+    let port = |port: Option<u16>| port.map_or(0, |port| u32::from(port) + 1);
+    columns.extend(numbers::<UInt16Type>(merged, "port").map(|array| KeyColumn {
+        name: "port",
+        values: None,
+        codes: array.iter().map(port).collect(),
+    }));
+    columns.extend(reply(merged));
+    for name in PLAIN {
+        columns.extend(text_column(merged, name, name, None)?);
+    }
+    let class = |class: Option<u8>| class.map_or(0, |class| u32::from(class) + 1);
+    columns.extend(numbers::<UInt8Type>(merged, "http_status_class").map(|array| KeyColumn {
+        name: "http_status_class",
+        values: None,
+        codes: array.iter().map(class).collect(),
+    }));
     fold_status_into_port(&mut columns);
     Ok(columns)
 }
@@ -237,9 +269,13 @@ pub(crate) struct Keys {
 impl Keys {
     /// The keys of all rows.
     pub(crate) fn of(merged: &Merged) -> Result<Self, ArrowError> {
+        Ok(Self::by(merged, key_columns(merged)?))
+    }
+
+    /// The keys that some columns make.
+    pub(crate) fn by(merged: &Merged, columns: Vec<KeyColumn>) -> Self {
         /// Rows whose keys are laid out side by side at a time.
         const CHUNK: usize = 1 << 12;
-        let columns = key_columns(merged)?;
         debug_assert!(columns.len() <= KEY_WIDTH, "a key has {} columns", columns.len());
         let hasher = DefaultHashBuilder::default();
         let mut table: HashTable<u32> = HashTable::new();
@@ -267,7 +303,7 @@ impl Keys {
                 of_row.push(id);
             }
         }
-        Ok(Self::ordered(columns, distinct, of_row))
+        Self::ordered(columns, distinct, of_row)
     }
 
     /// Renumbers keys in ascending order.

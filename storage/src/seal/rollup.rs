@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 use hindcast_model::{TableId, Timestamp, latency};
 
 use super::merge::{Column, Merged};
-use super::order::{Keys, numbers};
+use super::order::{Keys, numbers, whole_keys};
 
 /// Width of a bucket of `edges_1m`, in nanoseconds.
 pub const MINUTE_NS: i64 = 60_000_000_000;
@@ -27,6 +27,31 @@ pub fn fold(flows: &[RecordBatch], width: i64) -> Result<RecordBatch, ArrowError
     let merged = Merged::new(TableId::Flows, flows)?;
     let keys = Keys::of(&merged)?;
     table::build(&keys, &sums(&merged, &keys, width))
+}
+
+/// Joins edges of one key and bucket. Requires: batches in the columns of `edges`, with buckets of the same width.
+pub(crate) fn refold(table: TableId, edges: &[RecordBatch]) -> Result<RecordBatch, ArrowError> {
+    let merged = Merged::new(table, edges)?;
+    let keys = Keys::by(&merged, whole_keys(&merged)?);
+    let inputs = table::Measures::of(&merged);
+    let mut joined: Vec<Edge> = Vec::new();
+    let mut found: HashMap<(u32, i64), usize> = HashMap::default();
+    for (row, key) in keys.of_row.iter().enumerate() {
+        let (bucket, sums) = inputs.row(row);
+        match found.entry((*key, bucket)) {
+            hashbrown::hash_map::Entry::Vacant(entry) => {
+                entry.insert(joined.len());
+                joined.push((*key, bucket, sums));
+            }
+            hashbrown::hash_map::Entry::Occupied(entry) => {
+                if let Some((_, _, total)) = joined.get_mut(*entry.get()) {
+                    total.merge(&sums);
+                }
+            }
+        }
+    }
+    joined.sort_unstable_by_key(|(key, bucket, _)| (*key, *bucket));
+    table::build(&keys, &joined)
 }
 
 /// What one edge sums up to in one bucket.
@@ -48,11 +73,28 @@ pub(super) struct Sums {
 /// An edge in a bucket: position of its key, start of the bucket, sums.
 pub(super) type Edge = (u32, i64, Sums);
 
-/// The edges of both roll-up tables.
-pub(crate) fn both(merged: &Merged, keys: &Keys) -> Result<[(TableId, RecordBatch); 2], ArrowError> {
-    let minutes = sums(merged, keys, MINUTE_NS);
-    let hours = widen(&minutes, HOUR_NS);
-    Ok([(TableId::Edges1m, table::build(keys, &minutes)?), (TableId::Edges1h, table::build(keys, &hours)?)])
+/// The edges of a segment by minute.
+#[derive(Debug)]
+pub(crate) struct Rolled(Vec<Edge>);
+
+impl Rolled {
+    /// Folds flows.
+    pub(crate) fn of(merged: &Merged, keys: &Keys) -> Self {
+        Self(sums(merged, keys, MINUTE_NS))
+    }
+
+    /// Rows of `edges_1m`.
+    pub(crate) const fn n_minutes(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The rows of a roll-up table.
+    pub(crate) fn table(&self, table: TableId, keys: &Keys) -> Result<RecordBatch, ArrowError> {
+        if table == TableId::Edges1h {
+            return table::build(keys, &widen(&self.0, HOUR_NS));
+        }
+        table::build(keys, &self.0)
+    }
 }
 
 /// The columns that are summed.

@@ -72,13 +72,20 @@ fn partition(
 ) -> Result<Vec<NewSegment>, SealError> {
     let merged = Merged::new(key.table, batches).map_err(super::write::WriteError::from)?;
     let keys = Keys::of(&merged).map_err(super::write::WriteError::from)?;
-    let mut added = vec![file(shared, key, &merged, &keys, last_lsn)?];
-    if key.table == TableId::Flows {
-        let edges = rollup::both(&merged, &keys).map_err(super::write::WriteError::from)?;
-        for (table, records) in edges {
+    let mut own = file(shared, key, &merged, &keys, last_lsn)?;
+    if key.table != TableId::Flows {
+        return Ok(vec![own]);
+    }
+    let edges = rollup::Rolled::of(&merged, &keys);
+    own.has_minutes = edges.n_minutes().saturating_mul(shared.config.segments.rollup_1m_min_flows) <= merged.n_rows;
+    let mut added = Vec::with_capacity(3);
+    for (table, is_wanted) in [(TableId::Edges1m, own.has_minutes), (TableId::Edges1h, true)] {
+        if is_wanted {
+            let records = edges.table(table, &keys).map_err(super::write::WriteError::from)?;
             added.push(derived(shared, PartitionKey { table, hour: key.hour }, &[records], last_lsn)?);
         }
     }
+    added.push(own);
     Ok(added)
 }
 
@@ -123,6 +130,7 @@ fn file(
         max_time,
         last_lsn,
         checksum,
+        has_minutes: true,
         columns: written.columns,
     })
 }
@@ -146,6 +154,7 @@ pub(crate) fn segment(shared: &Shared, new: &NewSegment) -> Arc<Segment> {
         min_time: new.min_time,
         max_time: new.max_time,
         last_lsn: new.last_lsn,
+        has_minutes: new.has_minutes,
         store: Arc::clone(&shared.tier.store),
         cache: Arc::clone(&shared.cache),
     })

@@ -99,6 +99,7 @@ fn link_segments(shared: &Shared, loaded: &Loaded) -> Result<(), OpenError> {
             min_time: row.min_time,
             max_time: row.max_time,
             last_lsn: row.last_lsn,
+            has_minutes: row.has_minutes,
             store: Arc::clone(&shared.tier.store),
             cache: Arc::clone(&shared.cache),
         }));

@@ -9,10 +9,10 @@ use arrow::error::ArrowError;
 use hindcast_model::tables::edges;
 use hindcast_model::{ColumnDef, ColumnKind};
 
-use super::{Edge, Sums};
+use super::{Edge, Sums, value};
 use crate::memory::null_column;
-use crate::seal::merge::{NULL_KEY, dictionary};
-use crate::seal::order::{KeyColumn, Keys, unfold};
+use crate::seal::merge::{Merged, NULL_KEY, dictionary};
+use crate::seal::order::{KeyColumn, Keys, numbers, unfold};
 
 /// Names of the latency columns start with this.
 const LATENCY: &str = "latency_le_";
@@ -32,6 +32,59 @@ pub(super) fn build(keys: &Keys, rows: &[Edge]) -> Result<RecordBatch, ArrowErro
         columns.push(array);
     }
     RecordBatch::try_new(edges::schema(), columns)
+}
+
+/// The sums of rows of `edges`.
+pub(super) struct Measures<'a> {
+    times: [Option<&'a TimestampNanosecondArray>; 3],
+    counts: [Option<&'a UInt64Array>; 10],
+    latency: Vec<Option<&'a UInt32Array>>,
+}
+
+impl<'a> Measures<'a> {
+    pub(super) fn of(merged: &'a Merged) -> Self {
+        let buckets = edges::COLUMNS.iter().filter(|column| column.name.starts_with(LATENCY));
+        Self {
+            times: ["time", "first_seen", "last_seen"].map(|name| numbers(merged, name)),
+            counts: [
+                "flows",
+                "rows",
+                "errors",
+                "latency_count",
+                "latency_sum_ns",
+                "latency_max_ns",
+                "bytes_sent",
+                "bytes_received",
+                "packets_sent",
+                "packets_received",
+            ]
+            .map(|name| numbers(merged, name)),
+            latency: buckets.map(|column| numbers(merged, column.name)).collect(),
+        }
+    }
+
+    /// Start of a row's bucket, and its sums.
+    pub(super) fn row(&self, row: usize) -> (i64, Sums) {
+        let [time, first_seen, last_seen] = self.times.map(|times| value(times, row).unwrap_or(0));
+        let [flows, rows, errors, latency_count, latency_sum, latency_max, traffic @ ..] =
+            self.counts.map(|counts| value(counts, row));
+        let mut sums = Sums {
+            flows: flows.unwrap_or(0),
+            rows: rows.unwrap_or(0),
+            traffic,
+            errors: errors.unwrap_or(0),
+            first_seen,
+            last_seen,
+            latency_count: latency_count.unwrap_or(0),
+            latency_sum: latency_sum.unwrap_or(0),
+            latency_max,
+            ..Sums::default()
+        };
+        for (bucket, counts) in sums.latency.iter_mut().zip(&self.latency) {
+            *bucket = value(*counts, row).unwrap_or(0);
+        }
+        (time, sums)
+    }
 }
 
 fn latency(rows: &[Edge], bucket: usize) -> ArrayRef {

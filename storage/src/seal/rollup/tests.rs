@@ -122,8 +122,24 @@ fn folding_gives_what_summing_by_hand_gives() {
             assert_eq!(read(&folded), brute(&whole, width), "seed {seed}");
         }
         let merged = Merged::new(TableId::Flows, &batches).unwrap();
-        let [(_, minutes), (_, hours)] = both(&merged, &Keys::of(&merged).unwrap()).unwrap();
-        assert_eq!(read(&minutes), brute(&whole, MINUTE_NS));
-        assert_eq!(read(&hours), brute(&whole, HOUR_NS));
+        let keys = Keys::of(&merged).unwrap();
+        let rolled = Rolled::of(&merged, &keys);
+        assert_eq!(read(&rolled.table(TableId::Edges1m, &keys).unwrap()), brute(&whole, MINUTE_NS));
+        assert_eq!(read(&rolled.table(TableId::Edges1h, &keys).unwrap()), brute(&whole, HOUR_NS));
+    }
+}
+
+#[test]
+fn joining_edges_of_parts_gives_the_edges_of_the_whole() {
+    let mut traffic = Traffic::new(9, 40);
+    let batches: Vec<RecordBatch> =
+        (0..4).map(|i| traffic.flows(1500, T0 + i * 5 * MINUTE, 20 * MINUTE).records).collect();
+    for (table, width) in [(TableId::Edges1m, MINUTE_NS), (TableId::Edges1h, HOUR_NS)] {
+        let parts: Vec<RecordBatch> =
+            batches.iter().map(|batch| fold(std::slice::from_ref(batch), width).unwrap()).collect();
+        let whole = fold(&batches, width).unwrap();
+        let joined = refold(table, &parts).unwrap();
+        assert!(joined.num_rows() < parts.iter().map(RecordBatch::num_rows).sum());
+        assert_eq!(read(&joined), read(&whole));
     }
 }
