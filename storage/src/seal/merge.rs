@@ -141,19 +141,18 @@ pub(crate) fn dictionary(keys: Vec<i32>, values: &ArrayRef) -> Result<ArrayRef, 
     Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(Int32Array::new(keys.into(), nulls), ArrayRef::clone(values))?))
 }
 
+/// The keys of some rows, in their order.
+pub(crate) fn gather(keys: &[i32], rows: &UInt32Array) -> Vec<i32> {
+    let key = |row: u32| usize::try_from(row).ok().and_then(|row| keys.get(row)).copied().unwrap_or(NULL_KEY);
+    rows.values().iter().map(|row| key(*row)).collect()
+}
+
 impl Column {
     /// The rows at `rows`, in that order.
     pub(crate) fn take(&self, rows: &UInt32Array) -> Result<ArrayRef, ArrowError> {
         match self {
             Self::Plain(array) => take(array, rows, None),
-            Self::Dict { keys, values } => {
-                let taken = rows
-                    .values()
-                    .iter()
-                    .map(|row| usize::try_from(*row).ok().and_then(|row| keys.get(row)).copied().unwrap_or(NULL_KEY))
-                    .collect();
-                dictionary(taken, values)
-            }
+            Self::Dict { keys, values } => dictionary(gather(keys, rows), values),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch, UInt32Array};
+use arrow::array::{Array as _, ArrayRef, AsArray as _, UInt32Array};
 use arrow::compute::{max, min};
 use arrow::datatypes::{
     ArrowPrimitiveType, Int32Type, Int64Type, Schema, TimestampNanosecondType, UInt8Type, UInt16Type, UInt32Type,
@@ -10,6 +10,7 @@ use arrow::datatypes::{
 };
 use arrow::error::ArrowError;
 use hindcast_model::{ColumnDef, ColumnKind, TableId, Timestamp};
+use parquet::arrow::arrow_writer::compute_leaves;
 use parquet::arrow::{ArrowWriter, PARQUET_FIELD_ID_META_KEY};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -17,7 +18,8 @@ use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 
-use super::merge::{Column, Merged};
+use super::merge::{Column, Merged, gather};
+use super::pages::{self, ChunkOptions, PAGE_ROWS};
 use crate::catalog::{ColumnStats, time_text};
 
 /// Columns people look for one value of; their values are many, so bounds do not help.
@@ -107,14 +109,30 @@ pub(crate) fn write(
     let schema = Arc::new(Schema::new(fields));
     let properties = properties(merged.table, &held, options.zstd_level)?;
     let mut bytes = Vec::with_capacity(1 << 20);
-    let mut writer = ArrowWriter::try_new(&mut bytes, Arc::clone(&schema), Some(properties))?;
-    for rows in row_groups {
-        let columns = held.iter().map(|(_, _, column)| column.take(rows)).collect::<Result<Vec<ArrayRef>, _>>()?;
-        writer.write(&RecordBatch::try_new(Arc::clone(&schema), columns)?)?;
-        writer.flush()?;
+    let writer = ArrowWriter::try_new(&mut bytes, Arc::clone(&schema), Some(properties))?;
+    let (mut file, writers) = writer.into_serialized_writer()?;
+    for (index, rows) in row_groups.iter().enumerate() {
+        let descriptions = file.schema_descr().columns().to_vec();
+        let mut group = file.next_row_group()?;
+        let columns = held.iter().zip(schema.fields()).zip(writers.create_column_writers(index)?).zip(&descriptions);
+        for ((((_, definition, column), field), mut writer), description) in columns {
+            if let Column::Dict { keys, values } = column
+                && pages::fits(values)
+            {
+                let options = chunk_options(definition, values.len(), options.zstd_level);
+                let chunk = pages::encode(description, &gather(keys, rows), values, options)?;
+                group.append_column(&chunk.bytes, chunk.close)?;
+                continue;
+            }
+            for leaf in compute_leaves(field, &column.take(rows)?)? {
+                writer.write(&leaf)?;
+            }
+            writer.close()?.append_to_row_group(&mut group)?;
+        }
+        group.close()?;
     }
-    let metadata = writer.finish()?;
-    drop(writer);
+    let metadata = file.finish()?;
+    drop(file);
     let tail = bytes.len().checked_sub(8).and_then(|at| bytes.get(at..)?.first_chunk::<4>());
     let footer_bytes = u64::from(tail.map_or(0, |length| u32::from_le_bytes(*length)));
     let columns = held
@@ -123,6 +141,18 @@ pub(crate) fn write(
         .map(|(leaf, (at, definition, column))| stats(*at, definition, column, leaf, merged.n_rows, &metadata))
         .collect();
     Ok(Written { bytes, footer_bytes, columns })
+}
+
+fn chunk_options(definition: &ColumnDef, n_values: usize, zstd_level: i32) -> ChunkOptions {
+    ChunkOptions {
+        zstd_level,
+        has_page_bounds: PAGED.contains(&definition.name),
+        bloom_fpp: has_bloom(definition, n_values).then_some(BLOOM_FPP),
+    }
+}
+
+fn has_bloom(definition: &ColumnDef, n_values: usize) -> bool {
+    NEEDLES.contains(&definition.name) && n_values >= MIN_BLOOM_VALUES
 }
 
 fn properties(
@@ -135,7 +165,7 @@ fn properties(
         .set_created_by(concat!("hindcast ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_max_row_group_row_count(None)
         .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_data_page_row_count_limit(1 << 14)
+        .set_data_page_row_count_limit(PAGE_ROWS)
         .set_write_batch_size(1 << 13);
     for (_, definition, column) in held {
         builder = column_properties(builder, table, definition, column);
@@ -168,7 +198,7 @@ fn column_properties(
         Column::Dict { values, .. } => values.len(),
         Column::Plain(array) => array.len() - array.null_count(),
     };
-    if NEEDLES.contains(&definition.name) && n_values >= MIN_BLOOM_VALUES {
+    if has_bloom(definition, n_values) {
         let n_values = u64::try_from(n_values).unwrap_or(u64::MAX);
         builder = builder
             .set_column_bloom_filter_enabled(path(), true)
