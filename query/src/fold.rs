@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 
 pub use self::count::{Bucketed, CountedValue, Counts, Histogram, HistogramQuery, Series, TopQuery, Weight};
 pub use self::edges::Edges;
-use crate::engine::{Part, parts, read_part, time_column};
+use crate::engine::{Part, Sealed, parts, read_folded, read_part, time_column, unrolled};
 use crate::filter::{Evaluator, Filter};
 use crate::limits::Budget;
 use crate::{Cut, CutReason, Engine, Limits, QueryError};
@@ -33,7 +33,8 @@ pub(crate) struct Scan {
     pub(crate) filter: Filter,
     /// Columns needed beside those of the filter and the time.
     pub(crate) columns: Vec<&'static str>,
-    pub(crate) sealed: bool,
+    pub(crate) sealed: Sealed,
+    /// Rows in memory; of roll-ups everything that no segment of them holds.
     pub(crate) unsealed: bool,
 }
 
@@ -76,6 +77,15 @@ where
     done.await.map_err(|source| QueryError::Internal { step: "fold rows", source: Arc::new(source) })?
 }
 
+/// A part of the rows of a scan.
+struct Work {
+    /// The position of the scan.
+    scan: usize,
+    part: Part,
+    /// Whether it is flows that the scan of a roll-up reads as edges.
+    is_folded: bool,
+}
+
 struct Folding<'a> {
     engine: &'a Engine,
     scans: &'a [Scan],
@@ -99,7 +109,11 @@ impl Folding<'_> {
                 &scan.filter,
                 (scan.sealed, scan.unsealed),
             ))?;
-            work.extend(found.into_iter().map(|part| (position, part)));
+            work.extend(found.into_iter().map(|part| Work { scan: position, part, is_folded: false }));
+            if scan.unsealed {
+                let found = self.runtime.block_on(unrolled(&self.engine.reader(), snapshot, scan.table, scan.range))?;
+                work.extend(found.into_iter().map(|part| Work { scan: position, part, is_folded: true }));
+            }
         }
         let n_threads = std::thread::available_parallelism().map_or(1, usize::from).min(work.len()).max(1);
         let next = AtomicUsize::new(0);
@@ -120,13 +134,13 @@ impl Folding<'_> {
 
     fn work<A: Accumulator>(
         &self,
-        work: &[(usize, Part)],
+        work: &[Work],
         next: &AtomicUsize,
         mut total: A,
         cut: &Mutex<Option<Cut>>,
     ) -> Result<A, QueryError> {
         let mut evaluators = self.scans.iter().map(|scan| Evaluator::new(scan.filter.clone())).collect::<Vec<_>>();
-        while let Some((position, part)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
+        while let Some(Work { scan: position, part, is_folded }) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
             let Some((scan, evaluator)) = self.scans.get(*position).zip(evaluators.get_mut(*position)) else { break };
             let over = self.budget.over().or_else(|| self.budget.holds(total.size()));
             if let Some(over) = over {
@@ -135,8 +149,11 @@ impl Folding<'_> {
             }
             let time = time_column(scan.table);
             let columns = scan.filter.columns().into_iter().chain(scan.columns.iter().copied()).chain([time]);
-            let records =
-                self.runtime.block_on(read_part(part, scan.table, &scan.filter, &columns.collect::<Vec<_>>()))?;
+            let records = if *is_folded {
+                self.runtime.block_on(read_folded(part, scan.table))?
+            } else {
+                self.runtime.block_on(read_part(part, scan.table, &scan.filter, &columns.collect::<Vec<_>>()))?
+            };
             let inside = inside(&records, time, scan.range);
             let selected = evaluator.narrow(&records, &inside)?;
             total.add(*position, &records, &selected)?;

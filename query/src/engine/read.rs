@@ -179,21 +179,36 @@ pub(crate) fn shape(records: &RecordBatch, schema: &SchemaRef) -> Result<RecordB
         .map_err(QueryError::internal("put columns together"))
 }
 
-/// The parts of a table that may hold matches, in no order. `kinds` says whether sealed and unsealed rows are meant.
+/// Which segments are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sealed {
+    /// None.
+    None,
+    /// All.
+    All,
+    /// Those of flows that are not folded in `edges_1m`.
+    WithoutMinutes,
+}
+
+/// The parts of a table that may hold matches, in no order. `kinds` says which sealed rows are meant, and whether
+/// unsealed ones are.
 pub(crate) async fn parts(
     reader: &Reader,
     snapshot: &Snapshot,
     table: TableId,
     range: TimeRange,
     filter: &Filter,
-    kinds: (bool, bool),
+    kinds: (Sealed, bool),
 ) -> Result<Vec<Part>, QueryError> {
     let mut found = Vec::new();
     if kinds.1 {
         found.extend(snapshot.memory(table, range).into_iter().map(|batch| Part::Memory(batch.records)));
     }
-    if kinds.0 {
+    if kinds.0 != Sealed::None {
         for segment in snapshot.segments(table, range) {
+            if kinds.0 == Sealed::WithoutMinutes && segment.has_minutes {
+                continue;
+            }
             let reader = reader.open(&segment).await?;
             let groups = super::statistics::groups(&reader, table, super::part::time_column(table), range, filter);
             found.extend(groups.into_iter().map(|(group, _, _)| Part::Group(Arc::clone(&reader), group)));

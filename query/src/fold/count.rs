@@ -11,7 +11,7 @@ use hindcast_model::{TableId, TimeRange, Timestamp};
 use super::cover::{Needs, rolls_up, scans};
 use super::values::numbered;
 use super::{Accumulator, Scan, cut_rows, fold, held};
-use crate::engine::{time_column, times};
+use crate::engine::{Sealed, time_column, times};
 use crate::filter::{Filter, TextTest};
 use crate::{Cut, Engine, Limits, QueryError};
 
@@ -344,7 +344,7 @@ impl Engine {
             scans(&snapshot, range, &filter, &needs, bucket)
         } else {
             // Asked for as a table of its own, a roll-up's rows are rows.
-            vec![Scan { table, range, filter, columns: columns(table), sealed: true, unsealed: true }]
+            vec![Scan { table, range, filter, columns: columns(table), sealed: Sealed::All, unsealed: true }]
         };
         let rows_only =
             |scan: &Scan| if scan.table == table && table != TableId::Flows { None } else { weigh(scan.table) };

@@ -4,6 +4,7 @@ use hindcast_model::{TableId, TimeRange, Timestamp};
 use hindcast_storage::Snapshot;
 
 use super::{Scan, held};
+use crate::engine::Sealed;
 use crate::filter::Filter;
 
 /// Width of a bucket of `edges_1m`, in nanoseconds.
@@ -65,7 +66,7 @@ pub(super) fn scans(
     needs: &Needs<'_>,
     width: Option<i64>,
 ) -> Vec<Scan> {
-    let raw = |range: TimeRange, sealed: bool, unsealed: bool| Scan {
+    let raw = |range: TimeRange, sealed: Sealed, unsealed: bool| Scan {
         table: TableId::Flows,
         range,
         filter: filter.clone(),
@@ -77,37 +78,54 @@ pub(super) fn scans(
         return Vec::new();
     };
     let fits = |bucket: i64| width.is_none_or(|width| width % bucket == 0);
-    let minutes = whole(within, MINUTE_NS, snapshot.held_range(TableId::Edges1m).map(|held| held.0));
-    let Some(minutes) = minutes.filter(|_| fits(MINUTE_NS)) else { return vec![raw(within, true, true)] };
-    let hours = whole(minutes, HOUR_NS, snapshot.held_range(TableId::Edges1h).map(|held| held.0));
+    let minutes = whole(within, MINUTE_NS, minutes_since(snapshot));
+    let Some(minutes) = minutes.filter(|_| fits(MINUTE_NS)) else { return vec![raw(within, Sealed::All, true)] };
+    let hours = snapshot.held_range(TableId::Edges1h).and_then(|held| whole(minutes, HOUR_NS, held.0));
     let rolled = |table: TableId, range: TimeRange| Scan {
         table,
         range,
         filter: filter.clone(),
         columns: needs.rolled.to_vec(),
-        sealed: true,
-        unsealed: true,
+        sealed: Sealed::All,
+        unsealed: false,
     };
+    let mut by_minute = Vec::new();
     let mut scans = Vec::new();
     match hours.filter(|_| fits(HOUR_NS)) {
         Some(hours) => {
             scans.push(rolled(TableId::Edges1h, hours));
-            scans.extend(around(minutes, hours).map(|range| rolled(TableId::Edges1m, range)));
+            by_minute.extend(around(minutes, hours));
         }
-        None => scans.push(rolled(TableId::Edges1m, minutes)),
+        None => by_minute.push(minutes),
     }
-    scans.extend(around(within, minutes).map(|range| raw(range, true, false)));
-    scans.push(raw(within, false, true));
+    for range in by_minute {
+        scans.push(rolled(TableId::Edges1m, range));
+        scans.push(raw(range, Sealed::WithoutMinutes, false));
+    }
+    scans.extend(around(within, minutes).map(|range| raw(range, Sealed::All, false)));
+    scans.push(raw(within, Sealed::None, true));
     scans
 }
 
-/// The whole buckets inside of a range, not before the roll-ups begin.
-fn whole(range: TimeRange, width: i64, first: Option<Timestamp>) -> Option<TimeRange> {
-    let first = first?.as_nanos();
+/// From when on `edges_1m`, with the segments of flows that are not folded in it, has every sealed flow.
+fn minutes_since(snapshot: &Snapshot) -> Timestamp {
+    let first = snapshot.held_range(TableId::Edges1m).map_or(Timestamp::MAX, |held| held.0);
+    // A segment that was folded and whose roll-up is before the first one kept has lost it to retention.
+    let lost = snapshot
+        .segments(TableId::Flows, TimeRange::ALL)
+        .into_iter()
+        .filter(|segment| segment.has_minutes && segment.min_time < first)
+        .map(|segment| segment.max_time.as_nanos());
+    lost.max().map_or(Timestamp::MIN, |last| Timestamp::from_nanos(last.saturating_add(MINUTE_NS)))
+}
+
+/// The whole buckets inside of a range, not before the one in which the roll-ups begin.
+fn whole(range: TimeRange, width: i64, first: Timestamp) -> Option<TimeRange> {
+    let first = first.as_nanos();
     let start = range.start().as_nanos();
     let start = if start.rem_euclid(width) == 0 { start } else { (start.div_euclid(width) + 1).checked_mul(width)? };
     // The bucket that holds the very first row begins before it.
-    let start = start.max(first.div_euclid(width).checked_mul(width)?);
+    let start = start.max(first.div_euclid(width).saturating_mul(width));
     let end = range.end().as_nanos().div_euclid(width).checked_mul(width)?;
     let found = TimeRange::new(Timestamp::from_nanos(start), Timestamp::from_nanos(end)).ok()?;
     (!found.is_empty()).then_some(found)

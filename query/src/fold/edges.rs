@@ -16,7 +16,7 @@ use hindcast_storage::rollup;
 
 use super::cover::{Needs, rolls_up, scans};
 use super::{Accumulator, Scan, fold};
-use crate::engine::shape;
+use crate::engine::{FOLDED, Sealed, shape};
 use crate::filter::Filter;
 use crate::{Cut, Engine, Limits, QueryError};
 
@@ -207,7 +207,7 @@ impl Engine {
         let scans = if rolls_up(&filter, &[]) {
             scans(&snapshot, range, &filter, &Needs { raw: &raw, rolled: &rolled }, None)
         } else {
-            vec![Scan { table: TableId::Flows, range, filter, columns: raw, sealed: true, unsealed: true }]
+            vec![Scan { table: TableId::Flows, range, filter, columns: raw, sealed: Sealed::All, unsealed: true }]
         };
         let converter = Arc::new(key_converter()?);
         let make = move || Folded::new(Arc::clone(&converter));
@@ -215,37 +215,3 @@ impl Engine {
         Ok(Edges { records: folded.finish()?, cut })
     }
 }
-
-/// Columns of flows that folding reads.
-const FOLDED: &[&str] = &[
-    "time",
-    "cluster",
-    "src_namespace",
-    "src_workload",
-    "src_workload_kind",
-    "src_identity",
-    "src_names",
-    "dst_namespace",
-    "dst_workload",
-    "dst_workload_kind",
-    "dst_identity",
-    "dst_names",
-    "protocol",
-    "src_port",
-    "dst_port",
-    "verdict",
-    "drop_reason",
-    "direction",
-    "is_reply",
-    "trace_observation_point",
-    "l7_protocol",
-    "l7_type",
-    "http_status",
-    "dns_rcode",
-    "latency_ns",
-    "flow_count",
-    "bytes_sent",
-    "bytes_received",
-    "packets_sent",
-    "packets_received",
-];

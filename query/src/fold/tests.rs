@@ -303,9 +303,9 @@ async fn sealed_flows_are_counted_from_roll_ups() {
     let needs = cover::Needs { raw: &[], rolled: &["rows"] };
     let snapshot = engine.store().snapshot();
     let scans = cover::scans(&snapshot, range.unwrap(), &Filter::True, &needs, None);
-    let sealed = scans.iter().filter(|scan| scan.sealed).map(|scan| scan.table).collect::<Vec<_>>();
+    let sealed = scans.iter().filter(|scan| scan.sealed != Sealed::None).map(|scan| scan.table).collect::<Vec<_>>();
     assert_eq!(sealed.iter().copied().collect::<BTreeSet<_>>().len(), 3, "{scans:?}");
-    let raw = scans.iter().filter(|scan| scan.sealed && scan.table == TableId::Flows);
+    let raw = scans.iter().filter(|scan| scan.sealed == Sealed::All && scan.table == TableId::Flows);
     let raw = raw.map(|scan| scan.range.end().as_nanos() - scan.range.start().as_nanos()).sum::<i64>();
     assert_eq!(raw, 60 * SECOND, "only the ragged ends are read row by row");
 }

@@ -15,18 +15,22 @@ use datafusion::datasource::physical_plan::parquet::ParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::DataFusionError;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::prelude::SessionContext;
+use futures::StreamExt as _;
 use hindcast_model::{TableId, TimeRange, Timestamp};
 use hindcast_storage::Snapshot;
 use parquet::arrow::async_reader::AsyncFileReader;
 
 use crate::Engine;
-use crate::engine::{Reader, SegmentBytes, shape, time_column};
+use crate::engine::{Part, Reader, SegmentBytes, read_folded, shape, time_column, unrolled};
 
 /// The name under which the segments' store is known to a session.
 const STORE_URL: &str = "hindcast://segments";
@@ -119,6 +123,61 @@ impl Table {
         let exec = MemorySourceConfig::try_new_exec(&partitions, Arc::clone(&self.schema), projection.cloned())?;
         Ok(Some(exec))
     }
+
+    /// What a roll-up has in no segment of its own, folded while it is read.
+    async fn unrolled(
+        &self,
+        state: &dyn Session,
+        range: TimeRange,
+        projection: Option<&Vec<usize>>,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let parts = unrolled(&self.reader, &self.snapshot, self.table, range).await;
+        let parts = parts.map_err(|error| DataFusionError::External(Box::new(error)))?;
+        if parts.is_empty() {
+            return Ok(None);
+        }
+        let n_groups = state.config().target_partitions().max(1).min(parts.len());
+        let mut groups = vec![Vec::new(); n_groups];
+        for (position, part) in parts.into_iter().enumerate() {
+            if let Some(group) = groups.get_mut(position % n_groups) {
+                group.push(part);
+            }
+        }
+        let schema = &self.schema;
+        let streams = groups.into_iter().map(|parts| {
+            let stream = Unrolled { table: self.table, schema: Arc::clone(schema), parts };
+            Arc::new(stream) as Arc<dyn PartitionStream>
+        });
+        let exec = StreamingTableExec::try_new(Arc::clone(schema), streams.collect(), projection, [], false, None)?;
+        Ok(Some(Arc::new(exec)))
+    }
+}
+
+/// Parts of flows read as edges.
+struct Unrolled {
+    table: TableId,
+    schema: SchemaRef,
+    parts: Vec<Part>,
+}
+
+impl fmt::Debug for Unrolled {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} parts of flows as {}", self.parts.len(), self.table)
+    }
+}
+
+impl PartitionStream for Unrolled {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let table = self.table;
+        let edges = futures::stream::iter(self.parts.clone()).then(move |part| async move {
+            read_folded(&part, table).await.map_err(|error| DataFusionError::External(Box::new(error)))
+        });
+        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), edges))
+    }
 }
 
 #[async_trait]
@@ -143,10 +202,15 @@ impl TableProvider for Table {
         let limit = limit.filter(|_| filters.is_empty());
         let sealed = self.segments(state, range, projection, filters, limit).await?;
         let unsealed = self.memory(state, range, projection)?;
-        match (sealed, unsealed) {
-            (Some(sealed), Some(unsealed)) => UnionExec::try_new(vec![unsealed, sealed]),
-            (Some(only), None) | (None, Some(only)) => Ok(only),
-            (None, None) => {
+        let unrolled = self.unrolled(state, range, projection).await?;
+        let mut plans = [unsealed, unrolled, sealed].into_iter().flatten().collect::<Vec<_>>();
+        match (plans.pop(), plans.is_empty()) {
+            (Some(only), true) => Ok(only),
+            (Some(last), false) => {
+                plans.push(last);
+                UnionExec::try_new(plans)
+            }
+            (None, _) => {
                 let schema = match projection {
                     Some(columns) => Arc::new(self.schema.project(columns)?),
                     None => Arc::clone(&self.schema),

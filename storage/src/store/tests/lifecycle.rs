@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray as _, RecordBatch};
+use arrow::datatypes::UInt64Type;
 use hindcast_model::{Batch, Clock, ManualClock, TableId, TimeRange, Timestamp};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -71,6 +72,7 @@ pub(super) fn quiet(dir: &Path) -> Config {
     config.memory.max_age = Duration::from_secs(1 << 30);
     config.segments.maintenance_interval = Duration::from_secs(1 << 30);
     config.segments.row_group_rows = 1024;
+    config.segments.rollup_1m_min_flows = 0;
     config
 }
 
@@ -154,7 +156,9 @@ async fn compaction_keeps_the_multiset_and_running_snapshots_their_files() {
     let new = store.snapshot();
     assert_eq!(new.segments(TableId::Flows, TimeRange::ALL).len(), 1);
     assert_eq!(rows(&new, TableId::Flows).await, multiset_of(&all));
-    assert_eq!(rows(&new, TableId::Edges1m).await, edges);
+    let joined = rollup::fold(&all, rollup::MINUTE_NS).unwrap();
+    assert!(edges.values().sum::<usize>() > joined.num_rows());
+    assert_eq!(rows(&new, TableId::Edges1m).await, multiset_of(&[joined]));
     // Long after the grace period the old snapshot still reads its files; when it is gone they go.
     clock.set(Timestamp::from_nanos(T0 + 60 * MINUTE));
     store.append(Append { batches: vec![traffic.flows(10, T0, MINUTE)] }).await.unwrap();
@@ -169,6 +173,40 @@ async fn compaction_keeps_the_multiset_and_running_snapshots_their_files() {
     assert!(!dir.path().join("segments").join(old_path).try_exists().unwrap());
     let left = rows(&store.snapshot(), TableId::Flows).await;
     assert_eq!(left.values().sum::<usize>(), 2410);
+}
+
+#[tokio::test]
+async fn minutes_that_hardly_fold_are_not_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = fixtures::clock();
+    let mut config = quiet(dir.path());
+    config.segments.rollup_1m_min_flows = 8;
+    let store = open(config.clone(), Arc::clone(&clock)).await;
+    let mut traffic = Traffic::new(3, 10);
+    // Few flows a minute, many flows a minute, few again.
+    for n_rows in [200, 9000, 100] {
+        store.append(Append { batches: vec![traffic.flows(n_rows, T0, 10 * MINUTE)] }).await.unwrap();
+        store.seal_all().await.unwrap();
+    }
+    store.close().await.unwrap();
+    drop(store);
+    clock.set(Timestamp::from_nanos(T0 + 120 * MINUTE));
+    let store = open(config, clock).await;
+    store.maintain().await.unwrap();
+    let snapshot = store.snapshot();
+    let mut found: Vec<_> = snapshot
+        .segments(TableId::Flows, TimeRange::ALL)
+        .iter()
+        .map(|segment| (segment.n_rows, segment.has_minutes))
+        .collect();
+    found.sort_unstable();
+    assert_eq!(found, [(300, false), (9000, true)], "like joins like");
+    let counted = |table| batches(&snapshot, table);
+    let sum = |batches: Vec<RecordBatch>| -> u64 {
+        let column = |batch: &RecordBatch| batch.column_by_name("rows").unwrap().as_primitive::<UInt64Type>().clone();
+        batches.iter().map(|batch| arrow::compute::sum(&column(batch)).unwrap_or(0)).sum()
+    };
+    assert_eq!((sum(counted(TableId::Edges1m).await), sum(counted(TableId::Edges1h).await)), (9000, 9300));
 }
 
 #[tokio::test]
