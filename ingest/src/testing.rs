@@ -12,6 +12,10 @@ use tempfile::TempDir;
 use crate::config::PipelineConfig;
 use crate::pipeline::Pipeline;
 
+#[expect(unreachable_pub, reason = "public to the integration tests, which own it")]
+#[path = "../../tests/harness/skip.rs"]
+mod skip;
+
 /// A moment after all recordings used in tests.
 pub(crate) const NOW: Timestamp = Timestamp::from_nanos(1_800_000_000_000_000_000);
 
@@ -109,6 +113,6 @@ pub(crate) fn shared(path: &str) -> Option<PathBuf> {
     if found.is_dir() || found.is_file() {
         return Some(found);
     }
-    println!("skipped: {} is absent", found.display());
+    skip::skip("ingest::testing", &format!("{} is absent", found.display()));
     None
 }

@@ -128,7 +128,10 @@ impl QueryError {
 
     /// The work behind an answer ended without a word, as after a panic.
     pub(crate) fn broken_off() -> Self {
-        Self::Internal { step: "answer to the end", source: Arc::from(Box::<dyn std::error::Error + Send + Sync>::from("the search broke off")) }
+        Self::Internal {
+            step: "answer to the end",
+            source: Arc::from(Box::<dyn std::error::Error + Send + Sync>::from("the search broke off")),
+        }
     }
 
     /// A step of ours failed.

@@ -10,6 +10,10 @@ use super::{CriPrefix, cri_prefix, decode_line};
 use crate::json::{Message, from_wire};
 use crate::{EventBuilders, Origin, Recorded, RejectReason, hubble, tetragon_codec};
 
+#[expect(unreachable_pub, reason = "public to the integration tests, which own it")]
+#[path = "../../../tests/harness/skip.rs"]
+mod skip;
+
 const ORIGIN: Origin<'static> =
     Origin { kind: SourceKind::Hubble, source: "test", recorded_at: Timestamp::from_nanos(1) };
 
@@ -106,7 +110,7 @@ fn documents(folder: &str) -> Vec<String> {
     let shared = std::env::var_os("HINDCAST_SHARED")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
     let Ok(entries) = std::fs::read_dir(shared.join("data").join(folder)) else {
-        println!("skipped: no recordings beside the repository");
+        skip::skip("proto::line::tests", "no recordings lie beside the repository");
         return Vec::new();
     };
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();

@@ -13,6 +13,10 @@ use proptest::prelude::*;
 use super::prune::Statistics;
 use super::*;
 
+#[expect(unreachable_pub, reason = "public to the integration tests, which own it")]
+#[path = "../../../tests/harness/skip.rs"]
+mod skip;
+
 fn shared(file: &str) -> Option<String> {
     let root = std::env::var("HINDCAST_SHARED").unwrap_or_else(|_unset| {
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared").to_string_lossy().into_owned()
@@ -20,7 +24,7 @@ fn shared(file: &str) -> Option<String> {
     let path = PathBuf::from(root).join(file);
     let text = std::fs::read_to_string(&path);
     if text.is_err() {
-        println!("skipped: {} is not there", path.display());
+        skip::skip("query::filter::tests", &format!("{} is not there", path.display()));
     }
     text.ok()
 }

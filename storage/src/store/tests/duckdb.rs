@@ -1,8 +1,9 @@
 //! DuckDB as the judge of the catalogue: it attaches while the store is open and sees the same rows.
 //!
-//! Needs a Python with `duckdb`, `duckdb-extension-ducklake` and `duckdb-extension-sqlite-scanner`, named by
-//! `HINDCAST_DUCKDB_PYTHON`; without one the test says so and passes.
+//! Needs a Python with `duckdb`, `duckdb-extension-ducklake` and `duckdb-extension-sqlite-scanner`,
+//! in the virtual environment that `HINDCAST_VENV` names, or in `.venv`; without it the test is listed as skipped.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -11,6 +12,10 @@ use hindcast_model::{TableId, TimeRange};
 use super::lifecycle::{open, quiet};
 use crate::fixtures::{self, MINUTE, T0, Traffic};
 use crate::{Append, Store};
+
+#[expect(unreachable_pub, reason = "public to the integration tests, which own it")]
+#[path = "../../../../tests/harness/skip.rs"]
+mod skip;
 
 const SCRIPT: &str = r#"
 import duckdb, glob, os, sys
@@ -25,10 +30,13 @@ for query in sys.argv[2:]:
 "#;
 
 fn ask(catalog: &std::path::Path, queries: &[&str]) -> Option<Vec<String>> {
-    let Ok(python) = std::env::var("HINDCAST_DUCKDB_PYTHON") else {
-        eprintln!("skipped: HINDCAST_DUCKDB_PYTHON names no Python with DuckDB");
+    let venv = std::env::var_os("HINDCAST_VENV")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../.venv"), PathBuf::from);
+    let python = venv.join("bin/python");
+    if !python.is_file() {
+        skip::skip("storage::store::tests::duckdb", &format!("{} is absent", python.display()));
         return None;
-    };
+    }
     let output = Command::new(python).arg("-c").arg(SCRIPT).arg(catalog).args(queries).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Some(String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect())
