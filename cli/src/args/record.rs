@@ -74,7 +74,7 @@ pub struct ImportArgs {
     /// Credentials and trust for the server.
     #[command(flatten)]
     pub access: Access,
-    /// Configuration file, TOML; its sections [storage] and [ingest] apply [env: HINDCAST_CONFIG]
+    /// Configuration file, TOML; its sections storage and ingest apply [env: HINDCAST_CONFIG]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// How to print the summary
