@@ -139,6 +139,12 @@ impl TimeRange {
     pub fn overlaps_inclusive(self, min: Timestamp, max: Timestamp) -> bool {
         self.start <= max && min < self.end
     }
+
+    /// Whether everything between `min` and `max`, both included, lies in it.
+    #[must_use]
+    pub fn covers(self, min: Timestamp, max: Timestamp) -> bool {
+        self.start <= min && max < self.end
+    }
 }
 
 /// Where the present comes from. The system clock is read in `cli` only, so that everything else can be replayed.

@@ -52,7 +52,7 @@ pub struct LogConfig {
     pub max_group_wait: Duration,
     /// Appends that may wait for the log; more wait outside.
     pub queue_len: usize,
-    /// When the log holds this much unsealed, memory is sealed early. Bounds the time of recovery.
+    /// When the log holds half of this, what has been in memory longest is sealed early. Bounds the time of recovery.
     pub max_size: ByteSize,
     /// What to do with a log file that is damaged in its middle.
     pub on_corruption: OnCorruption,
@@ -84,7 +84,8 @@ pub struct MemoryConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SegmentConfig {
-    /// Rows of a row group at most. Row groups of a segment have disjoint ranges of time.
+    /// Rows of a row group at most. Row groups of a segment have disjoint ranges of time: smaller ones leave out more of
+    /// an hour, larger ones have fewer places to look for one pod's rows, and take less space.
     pub row_group_rows: usize,
     /// zstd level, 1 to 19. Higher is smaller and slower to write.
     pub zstd_level: i32,
@@ -93,7 +94,8 @@ pub struct SegmentConfig {
     pub rollup_1m_min_flows: usize,
     /// Segments of one partition with fewer bytes than this are compacted together.
     pub small_size: ByteSize,
-    /// A partition is compacted when it has at least this many small segments.
+    /// A partition is compacted when it has at least this many small segments; one whose hour is over and that got none
+    /// since the last round, when it has two.
     pub compact_min_segments: usize,
     /// Rows of one compaction at most. Bounds its memory.
     pub compact_max_rows: usize,
@@ -170,7 +172,7 @@ impl Default for MemoryConfig {
 impl Default for SegmentConfig {
     fn default() -> Self {
         Self {
-            row_group_rows: 1 << 18,
+            row_group_rows: 1 << 20,
             zstd_level: 1,
             rollup_1m_min_flows: 8,
             small_size: ByteSize::mib(16),

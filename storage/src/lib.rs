@@ -31,7 +31,7 @@ pub use catalog::CatalogError;
 pub use config::{Config, ConfigError, OnCorruption, ValidConfig};
 pub use error::{AppendError, OpenError, ReadError, SealError};
 pub use ids::{Hour, Lsn, PartitionKey, SegmentId};
-pub use memory::MemoryBatch;
+pub use memory::{MemoryBatch, shrink_dictionary};
 pub use seal::rollup;
 pub use seal::write::WriteError;
 pub use segment::Segment;

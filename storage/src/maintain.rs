@@ -3,6 +3,8 @@
 mod compact;
 mod retain;
 
+pub(crate) use compact::Kind;
+
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;

@@ -3,9 +3,11 @@
 //! [`prepare()`] does the work per row outside of any lock: it checks, splits by partition and encodes. [`State`] only
 //! links batches in, so a snapshot is a few reference counts.
 
+mod dictionary;
 mod prepare;
 mod state;
 
+pub use dictionary::shrink_dictionary;
 pub(crate) use prepare::{Prepared, conform, null_column, prepare};
 pub(crate) use state::{Frozen, Limits, State};
 

@@ -28,6 +28,8 @@ pub(super) fn compact(shared: &Shared, cancel: &CancellationToken) -> Result<(),
         if cancel.is_cancelled() {
             return Ok(());
         }
+        // Sealing and compaction both hold a partition several times over: they take turns.
+        let _alone = Handle::current().block_on(shared.sealing.lock());
         let mut batches = Vec::new();
         for segment in &small {
             batches.extend(read(segment)?);
@@ -36,7 +38,7 @@ pub(super) fn compact(shared: &Shared, cancel: &CancellationToken) -> Result<(),
         if matches!(key.table, TableId::Edges1m | TableId::Edges1h) {
             batches = vec![rollup::refold(key.table, &batches).map_err(WriteError::from)?];
         }
-        let added = NewSegment { has_minutes, ..derived(shared, key, &batches, last_lsn)? };
+        let added = NewSegment { has_minutes, ..derived(shared, key, batches, last_lsn)? };
         tracing::debug!(partition = %key, n_segments = small.len(), n_rows = added.n_rows, "compacted");
         replace(shared, &small, &[added])?;
         shared.metrics.compactions.inc();
@@ -44,8 +46,9 @@ pub(super) fn compact(shared: &Shared, cancel: &CancellationToken) -> Result<(),
     Ok(())
 }
 
-/// Segments that may become one: of one partition, alike in whether minutes are folded.
-type Candidates = BTreeMap<(PartitionKey, bool), Vec<Arc<Segment>>>;
+/// What segments that may become one have in common: the partition, and whether minutes are folded.
+pub(crate) type Kind = (PartitionKey, bool);
+type Candidates = BTreeMap<Kind, Vec<Arc<Segment>>>;
 
 fn candidates(shared: &Shared) -> Candidates {
     let config = &shared.config.segments;
@@ -58,15 +61,19 @@ fn candidates(shared: &Shared) -> Candidates {
         }
     }
     let this_hour = Hour::of(shared.clock.now());
-    partitions.retain(|(key, _), small| {
+    let newest = |small: &[Arc<Segment>]| small.iter().map(|segment| segment.id).max();
+    let now = partitions.iter().filter_map(|(key, small)| Some((*key, newest(small)?))).collect();
+    let before = std::mem::replace(&mut *shared.newest_small.lock(), now);
+    partitions.retain(|key, small| {
+        let is_quiet = before.get(key).copied() == newest(small);
         small.sort_by_key(|segment| segment.id);
         let mut n_rows = 0_usize;
         small.retain(|segment| {
             n_rows = n_rows.saturating_add(usize::try_from(segment.n_rows).unwrap_or(usize::MAX));
             n_rows <= config.compact_max_rows
         });
-        // An hour that is over gets no more segments: two are enough to make one.
-        let enough = if key.hour < this_hour { 2 } else { config.compact_min_segments };
+        // An hour that is over and got nothing since the last round will hardly get more: two are enough to make one.
+        let enough = if key.0.hour < this_hour && is_quiet { 2 } else { config.compact_min_segments };
         small.len() >= enough
     });
     partitions

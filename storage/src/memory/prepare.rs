@@ -11,6 +11,7 @@ use arrow::datatypes::{DataType, TimestampNanosecondType};
 use arrow::error::ArrowError;
 use hindcast_model::{Batch, ColumnKind, SchemaError, TableId, Timestamp};
 
+use super::shrink_dictionary;
 use crate::ids::{Hour, PartitionKey, time_column};
 
 /// Rows of one partition with what the memory wants to know of them.
@@ -80,7 +81,7 @@ pub(crate) fn normalize(batch: &Batch) -> Result<Batch, SchemaError> {
             return Err(SchemaError::MissingRequired { table: table.name(), column: column.name });
         }
         columns.push(match array {
-            Some(array) if n_nulls < n_rows => ArrayRef::clone(array),
+            Some(array) if n_nulls < n_rows => shrink_dictionary(array),
             _ => null_column(&data_type, n_rows),
         });
     }

@@ -133,6 +133,13 @@ impl State {
         due
     }
 
+    /// The partitions that began in the older half of what is not sealed: they are what keeps the log from being freed.
+    pub(crate) fn oldest(&self) -> Vec<PartitionKey> {
+        let Some(first) = self.open.values().map(|open| open.first.get()).min() else { return Vec::new() };
+        let middle = first + self.lsn.get().saturating_sub(first) / 2;
+        self.open.iter().filter(|(_, open)| open.first.get() <= middle).map(|(key, _)| *key).collect()
+    }
+
     /// Moves partitions from open to frozen.
     pub(crate) fn freeze(&mut self, keys: &[PartitionKey]) -> Vec<Arc<Frozen>> {
         let mut frozen = Vec::with_capacity(keys.len());

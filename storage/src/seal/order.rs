@@ -1,7 +1,8 @@
 //! The order of a segment's rows, and which rows share an edge.
 //!
 //! Rows are sorted by time and cut into row groups; inside a row group rows of one key stand together, keys in the
-//! order of their texts, and rows of one key by time. The key of a flow is the key of its edge.
+//! order of their texts, and rows of one key by time. The key of a flow is the key of its edge and both addresses:
+//! what an address determines (pod, node, endpoint) then changes as seldom as it does.
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, UInt32Array};
 use arrow::datatypes::{TimestampNanosecondType, UInt8Type, UInt16Type, UInt32Type};
@@ -14,7 +15,7 @@ use super::merge::{Column, Merged, NULL_KEY, values_array};
 use crate::ids::time_column;
 
 /// Columns of a key at most.
-pub(crate) const KEY_WIDTH: usize = 20;
+pub(crate) const KEY_WIDTH: usize = 22;
 /// A row's key: per key column 0 for null, else 1 + the rank of its value.
 pub(crate) type Key = [u32; KEY_WIDTH];
 
@@ -32,6 +33,9 @@ const PLAIN: [&str; 10] = [
     "trace_observation_point",
 ];
 
+/// What stands behind the edge in the key of a flow.
+const ADDRESSES: [&str; 2] = ["src_ip", "dst_ip"];
+
 /// One column of the key.
 #[derive(Debug)]
 pub(crate) struct KeyColumn {
@@ -44,9 +48,13 @@ pub(crate) struct KeyColumn {
 }
 
 /// The columns a table's rows are grouped by.
-pub(crate) fn key_columns(merged: &Merged) -> Result<Vec<KeyColumn>, ArrowError> {
+fn key_columns(merged: &Merged) -> Result<Vec<KeyColumn>, ArrowError> {
     match merged.table {
-        TableId::Flows => edge_columns(merged),
+        TableId::Flows => {
+            let mut columns = edge_columns(merged)?;
+            columns.extend(texts(merged, &ADDRESSES)?);
+            Ok(columns)
+        }
         TableId::RuntimeEvents => texts(merged, &["namespace", "workload", "pod", "kind", "binary"]),
         TableId::Edges1m | TableId::Edges1h => {
             texts(merged, &["src_namespace", "src_workload", "dst_namespace", "dst_workload"])
@@ -267,60 +275,57 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// The keys of all rows.
+    /// The keys by which a table's rows are ordered.
     pub(crate) fn of(merged: &Merged) -> Result<Self, ArrowError> {
         Ok(Self::by(merged, key_columns(merged)?))
     }
 
-    /// The keys that some columns make.
-    pub(crate) fn by(merged: &Merged, columns: Vec<KeyColumn>) -> Self {
-        /// Rows whose keys are laid out side by side at a time.
-        const CHUNK: usize = 1 << 12;
-        debug_assert!(columns.len() <= KEY_WIDTH, "a key has {} columns", columns.len());
-        let hasher = DefaultHashBuilder::default();
-        let mut table: HashTable<u32> = HashTable::new();
-        let mut distinct: Vec<Key> = Vec::new();
-        let mut of_row: Vec<u32> = Vec::with_capacity(merged.n_rows);
-        let mut rows: Vec<Key> = Vec::with_capacity(CHUNK);
-        for start in (0..merged.n_rows).step_by(CHUNK) {
-            let end = merged.n_rows.min(start + CHUNK);
-            rows.clear();
-            rows.resize(end - start, [0; KEY_WIDTH]);
-            for (at, column) in columns.iter().enumerate() {
-                for (row, code) in rows.iter_mut().zip(column.codes.get(start..end).unwrap_or_default()) {
-                    if let Some(slot) = row.get_mut(at) {
-                        *slot = *code;
-                    }
-                }
-            }
-            let mut last: Option<(&Key, u32)> = None;
-            for row in &rows {
-                let id = match last {
-                    Some((key, id)) if key == row => id,
-                    _ => intern(row, &mut table, &mut distinct, &hasher),
-                };
-                last = Some((row, id));
-                of_row.push(id);
-            }
-        }
-        Self::ordered(columns, distinct, of_row)
+    /// The edges of flows.
+    pub(crate) fn of_edges(flows: &Merged) -> Result<Self, ArrowError> {
+        Ok(Self::by(flows, edge_columns(flows)?))
     }
 
-    /// Renumbers keys in ascending order.
-    fn ordered(columns: Vec<KeyColumn>, distinct: Vec<Key>, mut of_row: Vec<u32>) -> Self {
-        let mut order: Vec<u32> = (0..u32::try_from(distinct.len()).unwrap_or(u32::MAX)).collect();
-        let key = |id: u32| usize::try_from(id).ok().and_then(|id| distinct.get(id));
-        order.sort_unstable_by_key(|id| key(*id));
-        let mut ranks = vec![0_u32; distinct.len()];
-        for (rank, id) in (0_u32..).zip(&order) {
-            if let Some(slot) = usize::try_from(*id).ok().and_then(|id| ranks.get_mut(id)) {
-                *slot = rank;
+    /// The edges of flows whose keys these are.
+    pub(crate) fn into_edges(mut self) -> Self {
+        self.columns.retain(|column| !ADDRESSES.contains(&column.name));
+        let n_columns = self.columns.len();
+        // Addresses stand last and keys are in order, so keys of one edge are neighbours.
+        let mut edges: Vec<Key> = Vec::new();
+        let mut edge_of = Vec::with_capacity(self.distinct.len());
+        for key in &self.distinct {
+            let mut edge = *key;
+            edge.get_mut(n_columns..).unwrap_or_default().fill(0);
+            if edges.last() != Some(&edge) {
+                edges.push(edge);
+            }
+            edge_of.push(u32::try_from(edges.len() - 1).unwrap_or(u32::MAX));
+        }
+        for id in &mut self.of_row {
+            *id = usize::try_from(*id).ok().and_then(|id| edge_of.get(id)).copied().unwrap_or(0);
+        }
+        self.distinct = edges;
+        self
+    }
+
+    /// The keys that some columns make.
+    pub(crate) fn by(merged: &Merged, columns: Vec<KeyColumn>) -> Self {
+        debug_assert!(columns.len() <= KEY_WIDTH, "a key has {} columns", columns.len());
+        match Packing::of(&columns) {
+            Some(packing) => {
+                let (distinct, of_row) = Numbering::of([packing.pack(&columns, merged.n_rows)]);
+                let distinct = distinct.into_iter().map(|key| packing.unpack(key)).collect();
+                Self::from_parts(columns, distinct, of_row)
+            }
+            None => {
+                let (distinct, of_row) = Numbering::of(side_by_side(&columns, merged.n_rows));
+                Self::from_parts(columns, distinct, of_row)
             }
         }
-        for id in &mut of_row {
-            *id = usize::try_from(*id).ok().and_then(|id| ranks.get(id)).copied().unwrap_or(0);
-        }
-        let distinct = order.iter().filter_map(|id| key(*id).copied()).collect();
+    }
+
+    /// What each row has in each column is not needed any more.
+    fn from_parts(mut columns: Vec<KeyColumn>, distinct: Vec<Key>, of_row: Vec<u32>) -> Self {
+        columns.iter_mut().for_each(|column| column.codes = Vec::new());
         Self { columns, distinct, of_row }
     }
 
@@ -330,16 +335,115 @@ impl Keys {
     }
 }
 
-fn intern(key: &Key, table: &mut HashTable<u32>, distinct: &mut Vec<Key>, hasher: &DefaultHashBuilder) -> u32 {
-    let at = |id: u32| usize::try_from(id).unwrap_or(usize::MAX);
-    let hash = hasher.hash_one(key);
-    if let Some(id) = table.find(hash, |id| distinct.get(at(*id)) == Some(key)) {
-        return *id;
+/// Rows of keys laid out side by side, some rows at a time.
+fn side_by_side(columns: &[KeyColumn], n_rows: usize) -> impl Iterator<Item = Vec<Key>> {
+    const CHUNK: usize = 1 << 12;
+    (0..n_rows).step_by(CHUNK).map(move |start| {
+        let end = n_rows.min(start + CHUNK);
+        let mut rows = vec![[0; KEY_WIDTH]; end - start];
+        for (at, column) in columns.iter().enumerate() {
+            for (row, code) in rows.iter_mut().zip(column.codes.get(start..end).unwrap_or_default()) {
+                if let Some(slot) = row.get_mut(at) {
+                    *slot = *code;
+                }
+            }
+        }
+        rows
+    })
+}
+
+/// How keys fit one number that orders as they do: the bits of each column, the first column's on top.
+struct Packing(Vec<u32>);
+
+impl Packing {
+    /// `None` if they do not fit.
+    fn of(columns: &[KeyColumn]) -> Option<Self> {
+        let bits = |column: &KeyColumn| u32::BITS - column.codes.iter().max().copied().unwrap_or(0).leading_zeros();
+        let widths: Vec<u32> = columns.iter().map(bits).collect();
+        (widths.iter().sum::<u32>() <= u128::BITS).then_some(Self(widths))
     }
-    let id = u32::try_from(distinct.len()).unwrap_or(u32::MAX);
-    distinct.push(*key);
-    table.insert_unique(hash, id, |id| hasher.hash_one(distinct.get(at(*id)).unwrap_or(key)));
-    id
+
+    fn pack(&self, columns: &[KeyColumn], n_rows: usize) -> Vec<u128> {
+        let mut rows = vec![0_u128; n_rows];
+        for (column, width) in columns.iter().zip(&self.0) {
+            for (row, code) in rows.iter_mut().zip(&column.codes) {
+                *row = (*row << *width) | u128::from(*code);
+            }
+        }
+        rows
+    }
+
+    fn unpack(&self, mut packed: u128) -> Key {
+        let mut key = [0; KEY_WIDTH];
+        for (slot, width) in key.iter_mut().zip(&self.0).rev() {
+            *slot = u32::try_from(packed & ((1 << *width) - 1)).unwrap_or(u32::MAX);
+            packed >>= *width;
+        }
+        key
+    }
+}
+
+/// Gives each key that differs a number, in the order of the keys.
+struct Numbering<K> {
+    hasher: DefaultHashBuilder,
+    table: HashTable<u32>,
+    distinct: Vec<K>,
+    of_row: Vec<u32>,
+}
+
+impl<K: Copy + Ord + std::hash::Hash> Numbering<K> {
+    /// The different keys in ascending order, and which of them each row has.
+    fn of(chunks: impl IntoIterator<Item = Vec<K>>) -> (Vec<K>, Vec<u32>) {
+        let mut numbering = Self {
+            hasher: DefaultHashBuilder::default(),
+            table: HashTable::new(),
+            distinct: Vec::new(),
+            of_row: Vec::new(),
+        };
+        for rows in chunks {
+            numbering.of_row.reserve(rows.len());
+            let mut last: Option<(K, u32)> = None;
+            for key in rows {
+                let id = match last {
+                    Some((last, id)) if last == key => id,
+                    _ => numbering.intern(key),
+                };
+                last = Some((key, id));
+                numbering.of_row.push(id);
+            }
+        }
+        numbering.ordered()
+    }
+
+    fn intern(&mut self, key: K) -> u32 {
+        let Self { hasher, table, distinct, .. } = self;
+        let at = |id: u32| usize::try_from(id).unwrap_or(usize::MAX);
+        let hash = hasher.hash_one(key);
+        if let Some(id) = table.find(hash, |id| distinct.get(at(*id)) == Some(&key)) {
+            return *id;
+        }
+        let id = u32::try_from(distinct.len()).unwrap_or(u32::MAX);
+        distinct.push(key);
+        table.insert_unique(hash, id, |id| hasher.hash_one(distinct.get(at(*id)).unwrap_or(&key)));
+        id
+    }
+
+    /// Renumbers keys in ascending order.
+    fn ordered(self) -> (Vec<K>, Vec<u32>) {
+        let Self { distinct, mut of_row, .. } = self;
+        let mut order: Vec<(K, u32)> = distinct.into_iter().zip(0..).collect();
+        order.sort_unstable();
+        let mut ranks = vec![0_u32; order.len()];
+        for (rank, (_, id)) in (0_u32..).zip(&order) {
+            if let Some(slot) = usize::try_from(*id).ok().and_then(|id| ranks.get_mut(id)) {
+                *slot = rank;
+            }
+        }
+        for id in &mut of_row {
+            *id = usize::try_from(*id).ok().and_then(|id| ranks.get(id)).copied().unwrap_or(0);
+        }
+        (order.into_iter().map(|(key, _)| key).collect(), of_row)
+    }
 }
 
 /// The rows of each row group, in order.

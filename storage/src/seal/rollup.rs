@@ -9,6 +9,7 @@ use arrow::array::{Array as _, AsArray as _, PrimitiveArray, RecordBatch};
 use arrow::datatypes::{TimestampNanosecondType, UInt16Type, UInt64Type};
 use arrow::error::ArrowError;
 use hashbrown::HashMap;
+use hindcast_model::tables::{edges, flows};
 use hindcast_model::{TableId, Timestamp, latency};
 
 use super::merge::{Column, Merged};
@@ -19,14 +20,38 @@ pub const MINUTE_NS: i64 = 60_000_000_000;
 /// Width of a bucket of `edges_1h`, in nanoseconds.
 pub const HOUR_NS: i64 = crate::ids::HOUR_NS;
 
-/// Folds batches of `flows` into rows of `edges`, with buckets of `width` nanoseconds. Requires: `width` > 0.
+/// Folds batches of `flows` into the named columns of `edges`, with buckets of `width` nanoseconds; [`i64::MAX`] for
+/// one bucket of all time. Edges are told apart only by columns that the flows have: of flows with just the columns
+/// that [`inputs`] names, each row sums several edges. Requires: `width` > 0.
 ///
 /// # Errors
 /// A batch does not have the columns of `flows`.
-pub fn fold(flows: &[RecordBatch], width: i64) -> Result<RecordBatch, ArrowError> {
+pub fn fold(flows: &[RecordBatch], width: i64, columns: &[&str]) -> Result<RecordBatch, ArrowError> {
     let merged = Merged::new(TableId::Flows, flows)?;
-    let keys = Keys::of(&merged)?;
-    table::build(&keys, &sums(&merged, &keys, width))
+    let keys = Keys::of_edges(&merged)?;
+    let wanted = edges::COLUMNS.iter().filter(|column| columns.contains(&column.name));
+    table::build(&keys, &sums(&merged, &keys, width), wanted)
+}
+
+/// The columns of `flows` that a column of `edges` is folded from.
+#[must_use]
+pub fn inputs(column: &str) -> &'static [&'static str] {
+    match column {
+        "first_seen" | "last_seen" => &["time"],
+        "src_identity" => &["src_identity", "src_workload"],
+        "src_name" => &["src_names", "src_workload"],
+        "dst_identity" => &["dst_identity", "dst_workload"],
+        "dst_name" => &["dst_names", "dst_workload"],
+        "port" => &["src_port", "dst_port", "is_reply"],
+        "http_status_class" => &["http_status"],
+        "flows" => &["flow_count"],
+        "errors" => &["flow_count", "http_status", "dns_rcode"],
+        _ if column.starts_with("latency_") => &["latency_ns"],
+        _ => {
+            let same = flows::COLUMNS.iter().find(|known| known.name == column);
+            same.map_or(&[], |same| std::slice::from_ref(&same.name))
+        }
+    }
 }
 
 /// Joins edges of one key and bucket. Requires: batches in the columns of `edges`, with buckets of the same width.
@@ -51,7 +76,7 @@ pub(crate) fn refold(table: TableId, edges: &[RecordBatch]) -> Result<RecordBatc
         }
     }
     joined.sort_unstable_by_key(|(key, bucket, _)| (*key, *bucket));
-    table::build(&keys, &joined)
+    table::build(&keys, &joined, edges::COLUMNS)
 }
 
 /// What one edge sums up to in one bucket.
@@ -91,9 +116,9 @@ impl Rolled {
     /// The rows of a roll-up table.
     pub(crate) fn table(&self, table: TableId, keys: &Keys) -> Result<RecordBatch, ArrowError> {
         if table == TableId::Edges1h {
-            return table::build(keys, &widen(&self.0, HOUR_NS));
+            return table::build(keys, &widen(&self.0, HOUR_NS), edges::COLUMNS);
         }
-        table::build(keys, &self.0)
+        table::build(keys, &self.0, edges::COLUMNS)
     }
 }
 
@@ -181,20 +206,27 @@ impl Sums {
     }
 }
 
-/// Edges by key and bucket, in ascending order of both.
+/// Edges by key and bucket, in ascending order of both. Without a time all rows lie in one bucket.
 fn sums(merged: &Merged, keys: &Keys, width: i64) -> Vec<Edge> {
     let inputs = Inputs::of(merged);
-    let Some(times) = inputs.time else { return Vec::new() };
+    let times = inputs.time.map(|times| times.values());
     let mut edges: Vec<Edge> = Vec::new();
     let mut found: HashMap<(u32, i64), usize> = HashMap::default();
-    for (row, (time, key)) in times.values().iter().zip(&keys.of_row).enumerate() {
-        let bucket = Timestamp::from_nanos(*time).bucket(width).as_nanos();
-        let at = *found.entry((*key, bucket)).or_insert_with(|| {
-            edges.push((*key, bucket, Sums::default()));
-            edges.len() - 1
-        });
+    // Rows of one edge stand together, so the next row mostly goes where the last one went.
+    let mut last: Option<((u32, i64), usize)> = None;
+    for (row, key) in keys.of_row.iter().enumerate() {
+        let time = times.and_then(|times| times.get(row)).copied().unwrap_or(0);
+        let place = (*key, Timestamp::from_nanos(time).bucket(width).as_nanos());
+        let at = match last {
+            Some((last, at)) if last == place => at,
+            _ => *found.entry(place).or_insert_with(|| {
+                edges.push((place.0, place.1, Sums::default()));
+                edges.len() - 1
+            }),
+        };
+        last = Some((place, at));
         if let Some((_, _, sums)) = edges.get_mut(at) {
-            inputs.add(row, *time, sums);
+            inputs.add(row, time, sums);
         }
     }
     edges.sort_unstable_by_key(|(key, bucket, _)| (*key, *bucket));

@@ -76,13 +76,14 @@ fn partition(
     if key.table != TableId::Flows {
         return Ok(vec![own]);
     }
+    let keys = keys.into_edges();
     let edges = rollup::Rolled::of(&merged, &keys);
     own.has_minutes = edges.n_minutes().saturating_mul(shared.config.segments.rollup_1m_min_flows) <= merged.n_rows;
     let mut added = Vec::with_capacity(3);
     for (table, is_wanted) in [(TableId::Edges1m, own.has_minutes), (TableId::Edges1h, true)] {
         if is_wanted {
             let records = edges.table(table, &keys).map_err(super::write::WriteError::from)?;
-            added.push(derived(shared, PartitionKey { table, hour: key.hour }, &[records], last_lsn)?);
+            added.push(derived(shared, PartitionKey { table, hour: key.hour }, vec![records], last_lsn)?);
         }
     }
     added.push(own);
@@ -93,10 +94,11 @@ fn partition(
 pub(crate) fn derived(
     shared: &Shared,
     key: PartitionKey,
-    batches: &[RecordBatch],
+    batches: Vec<RecordBatch>,
     last_lsn: Lsn,
 ) -> Result<NewSegment, SealError> {
-    let merged = Merged::new(key.table, batches).map_err(super::write::WriteError::from)?;
+    let merged = Merged::new(key.table, &batches).map_err(super::write::WriteError::from)?;
+    drop(batches);
     let keys = Keys::of(&merged).map_err(super::write::WriteError::from)?;
     file(shared, key, &merged, &keys, last_lsn)
 }

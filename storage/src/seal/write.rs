@@ -9,6 +9,7 @@ use arrow::datatypes::{
     UInt64Type,
 };
 use arrow::error::ArrowError;
+use hashbrown::HashSet;
 use hindcast_model::{ColumnDef, ColumnKind, TableId, Timestamp};
 use parquet::arrow::arrow_writer::compute_leaves;
 use parquet::arrow::{ArrowWriter, PARQUET_FIELD_ID_META_KEY};
@@ -49,6 +50,7 @@ const PAGED: &[&str] = &[
     "valid_from",
     "src_namespace",
     "src_workload",
+    "src_pod",
     "dst_namespace",
     "dst_workload",
     "namespace",
@@ -107,7 +109,8 @@ pub(crate) fn write(
         })
         .collect();
     let schema = Arc::new(Schema::new(fields));
-    let properties = properties(merged.table, &held, options.zstd_level)?;
+    let group_rows = row_groups.first().map_or(0, UInt32Array::len);
+    let properties = properties(merged.table, &held, group_rows, options.zstd_level)?;
     let mut bytes = Vec::with_capacity(1 << 20);
     let writer = ArrowWriter::try_new(&mut bytes, Arc::clone(&schema), Some(properties))?;
     let (mut file, writers) = writer.into_serialized_writer()?;
@@ -158,6 +161,7 @@ fn has_bloom(definition: &ColumnDef, n_values: usize) -> bool {
 fn properties(
     table: TableId,
     held: &[(usize, &ColumnDef, &Column)],
+    group_rows: usize,
     zstd_level: i32,
 ) -> Result<WriterProperties, ParquetError> {
     let mut builder = WriterProperties::builder()
@@ -168,7 +172,7 @@ fn properties(
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_write_batch_size(1 << 13);
     for (_, definition, column) in held {
-        builder = column_properties(builder, table, definition, column);
+        builder = column_properties(builder, table, definition, column, group_rows);
     }
     Ok(builder.build())
 }
@@ -178,6 +182,7 @@ fn column_properties(
     table: TableId,
     definition: &ColumnDef,
     column: &Column,
+    group_rows: usize,
 ) -> WriterPropertiesBuilder {
     let path = || ColumnPath::from(definition.name);
     if PAGED.contains(&definition.name) {
@@ -185,8 +190,9 @@ fn column_properties(
     }
     let is_raw = !matches!(table, TableId::Edges1m | TableId::Edges1h);
     let is_ascending = matches!(definition.name, "time" | "valid_from") && is_raw;
-    // Nearly as many values as rows, and ascending inside of a key: the steps are small.
-    if is_ascending || matches!(definition.name, "first_seen" | "last_seen") {
+    // Nearly as many values as rows, and often near to the one before: the steps are small, and a dictionary is as
+    // large as what it stands for.
+    if is_ascending || matches!(definition.name, "first_seen" | "last_seen") || is_various(column, group_rows) {
         builder = builder
             .set_column_dictionary_enabled(path(), false)
             .set_column_encoding(path(), Encoding::DELTA_BINARY_PACKED);
@@ -206,6 +212,30 @@ fn column_properties(
             .set_column_bloom_filter_max_ndv(path(), n_values);
     }
     builder
+}
+
+/// Whether a column of numbers has so many different ones in a row group that a dictionary would not pay.
+fn is_various(column: &Column, group_rows: usize) -> bool {
+    /// Long numbers looked at.
+    const SAMPLE: usize = 4096;
+    let Column::Plain(array) = column else { return false };
+    let valid = |row: &usize| array.is_valid(*row);
+    if let Some(numbers) = array.as_primitive_opt::<UInt64Type>() {
+        let step = array.len().div_ceil(SAMPLE).max(1);
+        let sample: Vec<usize> = (0..array.len()).step_by(step).filter(valid).collect();
+        let distinct: HashSet<u64> = sample.iter().map(|row| numbers.value(*row)).collect();
+        return distinct.len().saturating_mul(4) > sample.len();
+    }
+    if let Some(numbers) = array.as_primitive_opt::<UInt16Type>() {
+        let mut seen = vec![false; 1 << 16];
+        for row in (0..array.len()).filter(valid) {
+            if let Some(seen) = seen.get_mut(usize::from(numbers.value(row))) {
+                *seen = true;
+            }
+        }
+        return seen.into_iter().filter(|seen| *seen).count().saturating_mul(4) > group_rows;
+    }
+    false
 }
 
 fn stats(

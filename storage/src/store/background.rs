@@ -48,11 +48,14 @@ pub(crate) async fn seal_loop(shared: Arc<Shared>, log: mpsc::WeakSender<Command
 
 fn due(shared: &Shared) -> Vec<PartitionKey> {
     let state = shared.state.read();
-    let log_is_full = shared.metrics.log_bytes.get() > shared.config.log.max_size.as_u64();
-    if log_is_full {
-        return state.open.keys().copied().collect();
+    let mut due = state.due(shared.limits(), shared.clock.now());
+    // A few rows that wait for their age pin all of the log behind them: they go first, long before it is full.
+    if shared.metrics.log_bytes.get() > shared.config.log.max_size.as_u64() / 2 {
+        due.extend(state.oldest());
+        due.sort_unstable();
+        due.dedup();
     }
-    state.due(shared.limits(), shared.clock.now())
+    due
 }
 
 /// Seals partitions and everything that an earlier attempt left frozen; then frees the log.

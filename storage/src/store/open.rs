@@ -54,6 +54,7 @@ pub(crate) fn open(config: ValidConfig, clock: Arc<dyn Clock>, fs: Arc<dyn LogFs
         sealing: tokio::sync::Mutex::default(),
         maintaining: tokio::sync::Mutex::default(),
         leaving: Mutex::default(),
+        newest_small: Mutex::default(),
         cache: Arc::new(MetadataCache::new(cache_size)),
         room: Notify::new(),
         due: Notify::new(),

@@ -1,5 +1,6 @@
 //! What the front door and the background tasks have in common.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -12,6 +13,8 @@ use super::lock::DirLock;
 use crate::catalog::Catalog;
 use crate::config::ValidConfig;
 use crate::error::AppendError;
+use crate::ids::SegmentId;
+use crate::maintain;
 use crate::memory::{Limits, State};
 use crate::metrics::Metrics;
 use crate::segment::{MetadataCache, Segment};
@@ -36,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) maintaining: tokio::sync::Mutex<()>,
     /// Segments that left the catalogue and may still be in a snapshot.
     pub(crate) leaving: Mutex<Vec<Weak<Segment>>>,
+    /// The newest small segment of each kind, as the last round of compaction saw it.
+    pub(crate) newest_small: Mutex<BTreeMap<maintain::Kind, SegmentId>>,
     pub(crate) cache: Arc<MetadataCache>,
     /// Told when memory was freed.
     pub(crate) room: Notify,

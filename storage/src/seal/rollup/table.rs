@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, RecordBatch, TimestampNanosecondArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
+    ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, TimestampNanosecondArray, UInt8Array, UInt16Array,
+    UInt32Array, UInt64Array,
 };
+use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
 use hindcast_model::tables::edges;
 use hindcast_model::{ColumnDef, ColumnKind};
@@ -17,21 +19,31 @@ use crate::seal::order::{KeyColumn, Keys, numbers, unfold};
 /// Names of the latency columns start with this.
 const LATENCY: &str = "latency_le_";
 
-pub(super) fn build(keys: &Keys, rows: &[Edge]) -> Result<RecordBatch, ArrowError> {
-    let mut n_latency = 0;
-    let mut columns: Vec<ArrayRef> = Vec::with_capacity(edges::COLUMNS.len());
-    for column in edges::COLUMNS {
-        let array = if column.name.starts_with(LATENCY) {
-            n_latency += 1;
-            latency(rows, n_latency - 1)
-        } else if let Some(array) = measure(column.name, rows) {
-            array
-        } else {
-            key(keys, column, rows)?
+/// Rows in some columns of `edges`, in the table's order.
+pub(super) fn build<'a>(
+    keys: &Keys,
+    rows: &[Edge],
+    wanted: impl IntoIterator<Item = &'a ColumnDef>,
+) -> Result<RecordBatch, ArrowError> {
+    let mut fields = Vec::new();
+    let mut columns: Vec<ArrayRef> = Vec::new();
+    for column in wanted {
+        let bucket = buckets().position(|known| known.name == column.name);
+        let array = match (bucket, measure(column.name, rows)) {
+            (Some(bucket), _) => latency(rows, bucket),
+            (None, Some(array)) => array,
+            (None, None) => key(keys, column, rows)?,
         };
+        fields.push(column.field());
         columns.push(array);
     }
-    RecordBatch::try_new(edges::schema(), columns)
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)
+}
+
+/// The columns of the latency histogram, in the order of its buckets.
+fn buckets() -> impl Iterator<Item = &'static ColumnDef> {
+    edges::COLUMNS.iter().filter(|column| column.name.starts_with(LATENCY))
 }
 
 /// The sums of rows of `edges`.
@@ -43,7 +55,6 @@ pub(super) struct Measures<'a> {
 
 impl<'a> Measures<'a> {
     pub(super) fn of(merged: &'a Merged) -> Self {
-        let buckets = edges::COLUMNS.iter().filter(|column| column.name.starts_with(LATENCY));
         Self {
             times: ["time", "first_seen", "last_seen"].map(|name| numbers(merged, name)),
             counts: [
@@ -59,7 +70,7 @@ impl<'a> Measures<'a> {
                 "packets_received",
             ]
             .map(|name| numbers(merged, name)),
-            latency: buckets.map(|column| numbers(merged, column.name)).collect(),
+            latency: buckets().map(|column| numbers(merged, column.name)).collect(),
         }
     }
 

@@ -15,6 +15,10 @@ fn text(value: Option<impl ToString>) -> Option<String> {
     value.map(|value| value.to_string())
 }
 
+fn all() -> Vec<&'static str> {
+    edges::COLUMNS.iter().map(|column| column.name).collect()
+}
+
 fn brute(batch: &RecordBatch, width: i64) -> BTreeMap<Wide, Row> {
     let view = flows::View::new(batch).unwrap();
     let mut edges: BTreeMap<Wide, Row> = BTreeMap::new();
@@ -118,11 +122,11 @@ fn folding_gives_what_summing_by_hand_gives() {
             (0..3).map(|i| traffic.flows(n_rows, T0 + i * 7 * MINUTE, 30 * MINUTE).records).collect();
         let whole = arrow::compute::concat_batches(&flows::schema(), &batches).unwrap();
         for width in [MINUTE_NS, HOUR_NS] {
-            let folded = fold(&batches, width).unwrap();
+            let folded = fold(&batches, width, &all()).unwrap();
             assert_eq!(read(&folded), brute(&whole, width), "seed {seed}");
         }
         let merged = Merged::new(TableId::Flows, &batches).unwrap();
-        let keys = Keys::of(&merged).unwrap();
+        let keys = Keys::of(&merged).unwrap().into_edges();
         let rolled = Rolled::of(&merged, &keys);
         assert_eq!(read(&rolled.table(TableId::Edges1m, &keys).unwrap()), brute(&whole, MINUTE_NS));
         assert_eq!(read(&rolled.table(TableId::Edges1h, &keys).unwrap()), brute(&whole, HOUR_NS));
@@ -136,8 +140,8 @@ fn joining_edges_of_parts_gives_the_edges_of_the_whole() {
         (0..4).map(|i| traffic.flows(1500, T0 + i * 5 * MINUTE, 20 * MINUTE).records).collect();
     for (table, width) in [(TableId::Edges1m, MINUTE_NS), (TableId::Edges1h, HOUR_NS)] {
         let parts: Vec<RecordBatch> =
-            batches.iter().map(|batch| fold(std::slice::from_ref(batch), width).unwrap()).collect();
-        let whole = fold(&batches, width).unwrap();
+            batches.iter().map(|batch| fold(std::slice::from_ref(batch), width, &all()).unwrap()).collect();
+        let whole = fold(&batches, width, &all()).unwrap();
         let joined = refold(table, &parts).unwrap();
         assert!(joined.num_rows() < parts.iter().map(RecordBatch::num_rows).sum());
         assert_eq!(read(&joined), read(&whole));
