@@ -1,14 +1,19 @@
 //! The front door: questions about events in exact order of time.
 
+mod candidates;
 mod compact;
 mod cursor;
+mod dictionary;
+mod first;
 mod follow;
 mod pages;
 mod part;
 mod read;
 mod rolled;
+mod side_by_side;
 mod statistics;
 mod stream;
+mod times;
 mod walk;
 
 use std::sync::Arc;
@@ -18,12 +23,12 @@ use hindcast_model::{Clock, TableId, TimeRange, Timestamp};
 use hindcast_storage::{Snapshot, Store};
 use tokio::sync::mpsc;
 
-pub(crate) use self::cursor::times;
 pub use self::cursor::{Cursor, CursorError};
+pub(crate) use self::cursor::{inside, times};
 pub use self::follow::{FollowStream, Followed};
 pub(crate) use self::part::{Part, time_column};
 pub(crate) use self::read::{Reader, Sealed, SegmentBytes, parts, read_part, shape};
-pub(crate) use self::rolled::{FOLDED, read_folded, unrolled};
+pub(crate) use self::rolled::{folded_from, read_folded, unrolled};
 pub use self::stream::EventStream;
 use self::walk::{Scope, Walk};
 use crate::{Filter, Limits, QueryError};

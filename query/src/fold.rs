@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 
 pub use self::count::{Bucketed, CountedValue, Counts, Histogram, HistogramQuery, Series, TopQuery, Weight};
 pub use self::edges::Edges;
-use crate::engine::{Part, Sealed, parts, read_folded, read_part, time_column, unrolled};
+use crate::engine::{Part, Sealed, inside, parts, read_folded, read_part, time_column, unrolled};
 use crate::filter::{Evaluator, Filter};
 use crate::limits::Budget;
 use crate::{Cut, CutReason, Engine, Limits, QueryError};
@@ -31,7 +31,7 @@ pub(crate) struct Scan {
     pub(crate) table: TableId,
     pub(crate) range: TimeRange,
     pub(crate) filter: Filter,
-    /// Columns needed beside those of the filter and the time.
+    /// Columns needed beside those of the filter. The time is read only where it is among them, or to leave out rows.
     pub(crate) columns: Vec<&'static str>,
     pub(crate) sealed: Sealed,
     /// Rows in memory; of roll-ups everything that no segment of them holds.
@@ -148,25 +148,24 @@ impl Folding<'_> {
                 break;
             }
             let time = time_column(scan.table);
-            let columns = scan.filter.columns().into_iter().chain(scan.columns.iter().copied()).chain([time]);
+            let is_inside = !*is_folded && part.lies_in(scan.table, scan.range);
+            let columns = scan.filter.columns().into_iter().chain(scan.columns.iter().copied());
+            let columns = columns.chain((!is_inside).then_some(time)).collect::<Vec<_>>();
             let records = if *is_folded {
-                self.runtime.block_on(read_folded(part, scan.table))?
+                Some(self.runtime.block_on(read_folded(part, scan.table, scan.range, &columns))?)
             } else {
-                self.runtime.block_on(read_part(part, scan.table, &scan.filter, &columns.collect::<Vec<_>>()))?
+                self.runtime.block_on(read_part(part, scan.table, &scan.filter, &columns))?
             };
-            let inside = inside(&records, time, scan.range);
+            let Some(records) = records else { continue };
+            let inside = match is_inside {
+                true => BooleanBuffer::new_set(records.num_rows()),
+                false => inside(&records, time, scan.range),
+            };
             let selected = evaluator.narrow(&records, &inside)?;
             total.add(*position, &records, &selected)?;
         }
         Ok(total)
     }
-}
-
-/// The rows of a batch that lie in a range.
-fn inside(records: &RecordBatch, time: &str, range: TimeRange) -> BooleanBuffer {
-    let times = crate::engine::times(records, time);
-    let (start, end) = (range.start().as_nanos(), range.end().as_nanos());
-    BooleanBuffer::collect_bool(times.len(), |row| times.get(row).is_some_and(|time| start <= *time && *time < end))
 }
 
 /// The range cut down to what a table holds, so that it has ends to divide.

@@ -4,8 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use arrow::array::{AsArray as _, RecordBatch};
+use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::TimestampNanosecondType;
-use hindcast_model::{TableId, Timestamp, event_id};
+use hindcast_model::{TableId, TimeRange, Timestamp, event_id};
 
 /// A row's place: its time, and among rows of the same time its event id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,4 +63,11 @@ pub(crate) fn times<'a>(records: &'a RecordBatch, column: &str) -> &'a [i64] {
         .column_by_name(column)
         .and_then(|array| array.as_primitive_opt::<TimestampNanosecondType>())
         .map_or(&[], |array| array.values())
+}
+
+/// The rows of a batch that lie in a range.
+pub(crate) fn inside(records: &RecordBatch, time: &str, range: TimeRange) -> BooleanBuffer {
+    let times = times(records, time);
+    let (start, end) = (range.start().as_nanos(), range.end().as_nanos());
+    BooleanBuffer::collect_bool(times.len(), |row| times.get(row).is_some_and(|time| start <= *time && *time < end))
 }

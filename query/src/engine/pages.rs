@@ -22,7 +22,10 @@ pub(super) fn select(reader: &SegmentReader, group: usize, table: TableId, filte
             .map(|part| select(reader, group, table, part))
             .reduce(|one, other| Some(one?.union(&other?)))
             .flatten(),
-        Filter::Text { column, test: TextTest::OneOf(_) | TextTest::Prefix(_) | TextTest::Absent }
+        Filter::Text {
+            column,
+            test: TextTest::OneOf(_) | TextTest::Prefix(_) | TextTest::Family(_) | TextTest::Absent,
+        }
         | Filter::Number { column, test: NumberTest::OneOf(_) | NumberTest::Between(_, _) } => {
             by_column(reader, group, table, filter, column)
         }
@@ -116,6 +119,10 @@ impl Statistics for PageStatistics<'_> {
     }
 
     fn may_hold(&self, _column: &str, _text: &str) -> bool {
+        true
+    }
+
+    fn may_pass(&self, _column: &str, _test: &TextTest) -> bool {
         true
     }
 }

@@ -4,10 +4,11 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use hindcast_model::TableId;
+use hindcast_model::{TableId, TimeRange, Timestamp};
 use hindcast_storage::Segment;
 
 use super::read::SegmentReader;
+use super::statistics::time_bounds;
 
 /// The column that a table is ordered and partitioned by.
 pub(crate) const fn time_column(table: TableId) -> &'static str {
@@ -65,6 +66,24 @@ pub(crate) enum Part {
     Group(Arc<SegmentReader>, usize),
     /// Rows in memory.
     Memory(RecordBatch),
+}
+
+impl Part {
+    /// Whether all its rows are known to lie in a range.
+    pub(crate) fn lies_in(&self, table: TableId, range: TimeRange) -> bool {
+        let (min, max) = match self {
+            Self::Segment(segment) => (segment.min_time, segment.max_time),
+            Self::Group(reader, group) => {
+                let group = reader.group(*group);
+                let bounds = group.and_then(|group| time_bounds(reader, group, time_column(table)));
+                bounds.map_or((reader.segment.min_time, reader.segment.max_time), |(min, max)| {
+                    (Timestamp::from_nanos(min), Timestamp::from_nanos(max))
+                })
+            }
+            Self::Memory(_) => return false,
+        };
+        range.covers(min, max)
+    }
 }
 
 /// A part that was not opened yet.

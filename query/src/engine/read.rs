@@ -20,7 +20,9 @@ use parquet::bloom_filter::Sbbf;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 
+use super::candidates::candidates;
 use super::part::Part;
+use super::times::TimesCache;
 use crate::{Filter, QueryError};
 
 /// Segments whose schema is kept ready.
@@ -30,6 +32,7 @@ const MAX_READY: usize = 128;
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
     ready: Mutex<HashMap<SegmentId, Arc<SegmentReader>>>,
+    pub(super) times: TimesCache,
 }
 
 /// An open segment.
@@ -100,7 +103,10 @@ impl SegmentReader {
     ) -> Result<RecordBatch, QueryError> {
         let leaves = columns.into_iter().filter_map(|column| self.leaf(column));
         let leaves = leaves.filter(|leaf| !self.is_null_throughout(group, *leaf)).collect::<Vec<_>>();
-        let n_rows = self.group(group).and_then(|found| usize::try_from(found.num_rows()).ok()).unwrap_or(0);
+        let n_rows = match &selection {
+            Some(selection) => selection.row_count(),
+            None => self.group(group).and_then(|found| usize::try_from(found.num_rows()).ok()).unwrap_or(0),
+        };
         let mut builder = self.builder();
         let mask = ProjectionMask::leaves(builder.parquet_schema(), leaves);
         builder = builder.with_row_groups(vec![group]).with_projection(mask).with_batch_size(n_rows.max(1));
@@ -136,7 +142,7 @@ pub(crate) struct SegmentBytes {
     pub(crate) metadata: Arc<ParquetMetaData>,
 }
 
-fn external(error: object_store::Error) -> ParquetError {
+pub(super) fn external(error: object_store::Error) -> ParquetError {
     ParquetError::External(Box::new(error))
 }
 
@@ -161,10 +167,15 @@ impl AsyncFileReader for SegmentBytes {
 
 /// The batch with the columns of `schema`: absent ones are null, others are left off.
 pub(crate) fn shape(records: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, QueryError> {
-    let n_rows = records.num_rows();
+    shape_of(std::slice::from_ref(records), schema)
+}
+
+/// Like [`shape`], of batches that have different columns of the same rows.
+pub(super) fn shape_of(shares: &[RecordBatch], schema: &SchemaRef) -> Result<RecordBatch, QueryError> {
+    let n_rows = shares.first().map_or(0, RecordBatch::num_rows);
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
     for field in schema.fields() {
-        let column = match records.column_by_name(field.name()) {
+        let column = match shares.iter().find_map(|records| records.column_by_name(field.name())) {
             None => new_null_array(field.data_type(), n_rows),
             Some(array) if array.data_type() == field.data_type() => Arc::clone(array),
             Some(array) => arrow::compute::cast(array, field.data_type())
@@ -217,18 +228,18 @@ pub(crate) async fn parts(
     Ok(found)
 }
 
-/// Columns of the rows of a part that may match.
+/// Columns, the filter's among them, of the rows of a part that may match; `None` if there are none.
 pub(crate) async fn read_part(
     part: &Part,
     table: TableId,
     filter: &Filter,
     columns: &[&str],
-) -> Result<RecordBatch, QueryError> {
+) -> Result<Option<RecordBatch>, QueryError> {
     match part {
-        Part::Memory(records) => Ok(records.clone()),
+        Part::Memory(records) => Ok(Some(records.clone())),
         Part::Group(reader, group) => {
-            let selection = super::pages::select(reader, *group, table, filter);
-            reader.read(*group, columns.iter().copied(), selection).await
+            let found = candidates(reader, *group, table, filter, columns).await?;
+            Ok(found.map(|found| found.records))
         }
         Part::Segment(segment) => Err(QueryError::Invalid(format!("segment {} was not opened", segment.id))),
     }

@@ -2,48 +2,17 @@
 //! folded when they are asked for. Parts are folded one by one, so an edge and bucket may come several times, as it
 //! may in segments.
 
+use std::collections::BTreeSet;
+
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
 use hindcast_model::{TableId, TimeRange, Timestamp};
 use hindcast_storage::{Snapshot, rollup};
 
-use arrow::array::RecordBatch;
-
 use super::part::Part;
 use super::read::{Reader, Sealed, parts, read_part};
+use super::{inside, time_column};
 use crate::{Filter, QueryError};
-
-/// Columns of flows that folding reads.
-pub(crate) const FOLDED: &[&str] = &[
-    "time",
-    "cluster",
-    "src_namespace",
-    "src_workload",
-    "src_workload_kind",
-    "src_identity",
-    "src_names",
-    "dst_namespace",
-    "dst_workload",
-    "dst_workload_kind",
-    "dst_identity",
-    "dst_names",
-    "protocol",
-    "src_port",
-    "dst_port",
-    "verdict",
-    "drop_reason",
-    "direction",
-    "is_reply",
-    "trace_observation_point",
-    "l7_protocol",
-    "l7_type",
-    "http_status",
-    "dns_rcode",
-    "latency_ns",
-    "flow_count",
-    "bytes_sent",
-    "bytes_received",
-    "packets_sent",
-    "packets_received",
-];
 
 /// The width of a roll-up's buckets in nanoseconds, and which segments of flows it lacks.
 const fn lacking(table: TableId) -> Option<(i64, Sealed)> {
@@ -60,7 +29,23 @@ const fn lacking(table: TableId) -> Option<(i64, Sealed)> {
     }
 }
 
-/// Parts of flows whose edges with a bucket in `range` no segment of a roll-up holds; none for other tables.
+/// Columns of flows that these columns of a roll-up are folded from.
+pub(crate) fn folded_from(columns: &[&str]) -> Vec<&'static str> {
+    columns.iter().flat_map(|column| rollup::inputs(column)).copied().collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// The time of the flows whose buckets begin in `range`: a bucket counts whole or not at all.
+fn of_buckets(range: TimeRange, width: i64) -> TimeRange {
+    let next = |time: Timestamp| {
+        let nanos = time.as_nanos();
+        let start = nanos.div_euclid(width).saturating_mul(width);
+        Timestamp::from_nanos(if start == nanos { nanos } else { start.saturating_add(width) })
+    };
+    TimeRange::new(next(range.start()), next(range.end())).unwrap_or(TimeRange::ALL)
+}
+
+/// Parts of flows whose edges with a bucket that begins in `range` no segment of a roll-up holds; none for other
+/// tables.
 pub(crate) async fn unrolled(
     reader: &Reader,
     snapshot: &Snapshot,
@@ -68,18 +53,38 @@ pub(crate) async fn unrolled(
     range: TimeRange,
 ) -> Result<Vec<Part>, QueryError> {
     let Some((width, sealed)) = lacking(table) else { return Ok(Vec::new()) };
-    // A bucket counts whole, however much of it lies in the range.
-    let start = range.start().as_nanos().div_euclid(width).saturating_mul(width);
-    let end = range.end().as_nanos().div_euclid(width).saturating_add(1).saturating_mul(width);
-    let whole = TimeRange::new(Timestamp::from_nanos(start), Timestamp::from_nanos(end)).unwrap_or(TimeRange::ALL);
-    parts(reader, snapshot, TableId::Flows, whole, &Filter::True, (sealed, true)).await
+    parts(reader, snapshot, TableId::Flows, of_buckets(range, width), &Filter::True, (sealed, true)).await
 }
 
-/// The edges of a part of flows.
-pub(crate) async fn read_folded(part: &Part, table: TableId) -> Result<RecordBatch, QueryError> {
+/// The edges of a part of flows, in some columns of the roll-up and with buckets that begin in `range`. Edges that
+/// these columns do not tell apart come as one, and without the time so do all buckets.
+pub(crate) async fn read_folded(
+    part: &Part,
+    table: TableId,
+    range: TimeRange,
+    columns: &[&str],
+) -> Result<RecordBatch, QueryError> {
+    let step = QueryError::internal("fold flows into edges");
     let width = lacking(table).map_or(rollup::HOUR_NS, |(width, _)| width);
-    let flows = read_part(part, TableId::Flows, &Filter::True, FOLDED).await?;
-    rollup::fold(&[flows], width).map_err(QueryError::internal("fold flows into edges"))
+    let range = of_buckets(range, width);
+    let time = time_column(TableId::Flows);
+    let is_inside = part.lies_in(TableId::Flows, range);
+    let mut from = folded_from(columns);
+    if !is_inside && !from.contains(&time) {
+        from.push(time);
+    }
+    let found = read_part(part, TableId::Flows, &Filter::True, &from).await?;
+    let mut flows = found.unwrap_or_else(|| RecordBatch::new_empty(TableId::Flows.schema()));
+    if !is_inside {
+        let mask = BooleanArray::new(inside(&flows, time, range), None);
+        flows = filter_record_batch(&flows, &mask).map_err(&step)?;
+    }
+    // What is in memory comes with all its columns, and every column of a key tells edges apart.
+    let schema = flows.schema();
+    let kept = schema.fields().iter().enumerate().filter(|(_, field)| from.contains(&field.name().as_str()));
+    flows = flows.project(&kept.map(|(at, _)| at).collect::<Vec<_>>()).map_err(&step)?;
+    let width = if columns.contains(&time_column(table)) { width } else { i64::MAX };
+    rollup::fold(&[flows], width, columns).map_err(&step)
 }
 
 #[cfg(test)]

@@ -7,8 +7,10 @@ use parquet::bloom_filter::Sbbf;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::statistics::Statistics as Parquet;
 
+use super::dictionary::Texts;
 use super::read::SegmentReader;
 use crate::Filter;
+use crate::filter::TextTest;
 use crate::filter::prune::Statistics;
 
 /// What the footer says of a row group.
@@ -18,9 +20,15 @@ pub(super) struct GroupStatistics<'a> {
     pub(super) table: TableId,
     /// Bloom filters that were read, by column.
     pub(super) blooms: HashMap<&'static str, Sbbf>,
+    /// Dictionaries that were read, by column.
+    pub(super) texts: HashMap<&'static str, Texts>,
 }
 
-impl GroupStatistics<'_> {
+impl<'a> GroupStatistics<'a> {
+    pub(super) fn new(reader: &'a SegmentReader, group: &'a RowGroupMetaData, table: TableId) -> Self {
+        Self { reader, group, table, blooms: HashMap::new(), texts: HashMap::new() }
+    }
+
     fn column(&self, column: &str) -> Option<&Parquet> {
         self.group.column(self.reader.leaf(column)?).statistics()
     }
@@ -64,6 +72,10 @@ impl Statistics for GroupStatistics<'_> {
     fn may_hold(&self, column: &str, text: &str) -> bool {
         self.blooms.get(column).is_none_or(|bloom| bloom.check(text))
     }
+
+    fn may_pass(&self, column: &str, test: &TextTest) -> bool {
+        self.texts.get(column).and_then(|texts| texts.one_in(test)) != Some(usize::MAX)
+    }
 }
 
 /// A stored number as what it stands for: Parquet keeps unsigned ones in signed places.
@@ -76,7 +88,7 @@ pub(super) fn widen(kind: ColumnKind, value: i64) -> i128 {
 }
 
 /// Earliest and latest time in a row group, if its statistics say.
-fn time_bounds(reader: &SegmentReader, group: &RowGroupMetaData, column: &str) -> Option<(i64, i64)> {
+pub(super) fn time_bounds(reader: &SegmentReader, group: &RowGroupMetaData, column: &str) -> Option<(i64, i64)> {
     match group.column(reader.leaf(column)?).statistics()? {
         Parquet::Int64(bounds) => Some((*bounds.min_opt()?, *bounds.max_opt()?)),
         _ => None,
@@ -95,7 +107,7 @@ pub(super) fn groups(
     let mut found = Vec::new();
     for (index, group) in reader.metadata().row_groups().iter().enumerate() {
         let (min, max) = time_bounds(reader, group, time_column).unwrap_or(segment);
-        let statistics = GroupStatistics { reader, group, table, blooms: HashMap::new() };
+        let statistics = GroupStatistics::new(reader, group, table);
         if range.overlaps_inclusive(Timestamp::from_nanos(min), Timestamp::from_nanos(max))
             && filter.may_match(&statistics)
         {

@@ -8,22 +8,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::{RecordBatch, UInt32Array};
-use arrow::buffer::BooleanBuffer;
 use arrow::compute::{interleave_record_batch, take_record_batch};
 use arrow::datatypes::{Schema, SchemaRef};
 use hindcast_model::{TableId, TimeRange, Timestamp};
 use hindcast_storage::{Lsn, Segment, Snapshot};
-use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use tokio::sync::mpsc;
 
+use super::candidates::{Candidates, candidates, selection_of};
 use super::compact::compact;
-use super::cursor::{row_ids, times};
+use super::cursor::{inside, row_ids, times};
+use super::first::First;
 use super::part::{Direction, Part, Queued, time_column};
-use super::read::{Reader, SegmentReader, shape};
-use super::statistics::{GroupStatistics, groups};
+use super::read::{Reader, SegmentReader, shape, shape_of};
+use super::side_by_side;
+use super::statistics::groups;
 use super::stream::Sent;
 use super::{Cursor, EventQuery, Order, Pick};
-use crate::filter::{Evaluator, Filter, TextTest};
+use crate::filter::{Evaluator, Filter};
 use crate::limits::Budget;
 use crate::{Cut, CutReason, QueryError};
 
@@ -216,7 +217,10 @@ impl Walk {
                 return Ok(Found::Cut(cut));
             }
             let Some(next) = self.queue.pop() else { return Ok(Found::End) };
-            self.open(next.part, target).await?;
+            match next.part {
+                Part::Group(reader, group) => self.open_groups((reader, group), target).await?,
+                part => self.open(part, target).await?,
+            }
             if self.stop.load(Ordering::Relaxed) {
                 return Ok(Found::End);
             }
@@ -236,9 +240,9 @@ impl Walk {
     async fn open(&mut self, part: Part, target: usize) -> Result<(), QueryError> {
         match part {
             Part::Segment(segment) => self.open_segment(&segment).await,
-            Part::Group(reader, group) => self.open_group(reader, group, target).await,
+            Part::Group(reader, group) => self.open_groups((reader, group), target).await,
             Part::Memory(records) => {
-                let found = self.matches(&records, None, target)?;
+                let found = self.matches(&records, target, |row| u32::try_from(row).ok())?;
                 self.keep(Part::Memory(records), found, target);
                 Ok(())
             }
@@ -255,85 +259,100 @@ impl Walk {
         Ok(())
     }
 
-    async fn open_group(&mut self, reader: Arc<SegmentReader>, index: usize, target: usize) -> Result<(), QueryError> {
-        let Some(group) = reader.group(index) else { return Ok(()) };
-        let mut statistics = GroupStatistics { reader: &reader, group, table: self.table, blooms: HashMap::new() };
-        for column in bloom_columns(&self.filter) {
-            if let Some(bloom) = reader.bloom_filter(index, column).await? {
-                statistics.blooms.insert(column, bloom);
-            }
+    /// Opens a row group. What a filter leaves of it may be little, so the next ones are opened beside it.
+    async fn open_groups(&mut self, first: (Arc<SegmentReader>, usize), target: usize) -> Result<(), QueryError> {
+        let mut groups = vec![first];
+        while !self.filter.is_true()
+            && groups.len() < side_by_side::width()
+            && matches!(self.queue.peek(), Some(Queued { part: Part::Group(_, _), .. }))
+        {
+            let next = self.queue.pop().map(|queued| queued.part);
+            groups.extend(next.and_then(|part| match part {
+                Part::Group(reader, group) => Some((reader, group)),
+                Part::Segment(_) | Part::Memory(_) => None,
+            }));
         }
-        if !statistics.blooms.is_empty() && !self.filter.may_match(&statistics) {
-            return Ok(());
+        if let ([(reader, group)], true) = (groups.as_slice(), self.filter.is_true()) {
+            return self.open_whole(Arc::clone(reader), *group, target).await;
         }
-        drop(statistics);
-        let selection = super::pages::select(&reader, index, self.table, &self.filter);
-        if selection.as_ref().is_some_and(|selection| !selection.selects_any()) {
-            return Ok(());
+        let columns = self.filter.columns().into_iter().chain([self.time_column]).collect::<Vec<_>>();
+        let reads = groups.iter().map(|(reader, group)| {
+            let (reader, group, table) = (Arc::clone(reader), *group, self.table);
+            let (filter, columns) = (self.filter.clone(), columns.clone());
+            async move { candidates(&reader, group, table, &filter, &columns).await }
+        });
+        let found = side_by_side::all(reads).await?;
+        for ((reader, group), found) in groups.into_iter().zip(found) {
+            let Some(Candidates { records, rows }) = found else { continue };
+            let found = self.matches(&records, target, |row| match &rows {
+                None => u32::try_from(row).ok(),
+                Some(rows) => rows.get(row).copied(),
+            })?;
+            self.keep(Part::Group(reader, group), found, target);
         }
-        let rows = selection.as_ref().map(selected_rows);
-        let columns = self.filter.columns();
-        let columns = columns.iter().copied().chain([self.time_column]);
-        let records = reader.read(index, columns, selection).await?;
-        let found = self.matches(&records, rows.as_deref(), target)?;
-        self.keep(Part::Group(reader, index), found, target);
         Ok(())
     }
 
-    /// The ranks and rows of `records` that match. `rows` says which row of the part each row of `records` is.
+    /// Opens a row group of which every row may match: only its times are looked at.
+    async fn open_whole(&mut self, reader: Arc<SegmentReader>, group: usize, target: usize) -> Result<(), QueryError> {
+        let mut found = Vec::new();
+        for (start, records) in self.reader.times(&reader, group, self.time_column).await?.iter() {
+            found.extend(self.matches(records, target, |row| u32::try_from(start + row).ok())?);
+        }
+        self.keep(Part::Group(reader, group), found, target);
+        Ok(())
+    }
+
+    /// The ranks and rows of `records` that match; with a number of rows asked for, the first ones of them. `place` says
+    /// which row of the part a row of `records` is.
     fn matches(
         &mut self,
         records: &RecordBatch,
-        rows: Option<&[u32]>,
         target: usize,
+        place: impl Fn(usize) -> Option<u32>,
     ) -> Result<Vec<(i64, u32)>, QueryError> {
         let times = times(records, self.time_column);
-        // Rows behind those that are enough already need not be looked at.
-        let last = self.pending.get(target.saturating_sub(1)).filter(|_| self.is_bounded()).map(|last| last.rank);
+        let mut first = First {
+            target: if self.wanted.is_some() { target } else { usize::MAX },
+            cursor: self.after.map(|after| self.direction.rank(after.time.as_nanos())),
+            // Rows behind those that are enough already need not be looked at.
+            last: self.pending.get(target.saturating_sub(1)).filter(|_| self.wanted.is_some()).map(|last| last.rank),
+            ranks: BinaryHeap::new(),
+            found: Vec::new(),
+        };
         let (start, end) = (self.range.start().as_nanos(), self.range.end().as_nanos());
         let direction = self.direction;
-        let in_time = BooleanBuffer::collect_bool(times.len(), |row| {
-            times.get(row).is_some_and(|time| {
-                start <= *time && *time < end && last.is_none_or(|last| direction.rank(*time) <= last)
-            })
-        });
-        let selected = self.evaluator.narrow(records, &in_time)?;
-        let found = selected.set_indices().filter_map(|row| {
-            let rank = direction.rank(*times.get(row)?);
-            let row = match rows {
-                None => u32::try_from(row).ok()?,
-                Some(rows) => *rows.get(row)?,
-            };
-            Some((rank, row))
-        });
-        Ok(found.collect())
-    }
-
-    const fn is_bounded(&self) -> bool {
-        self.wanted.is_some()
+        let mut offer = |row: usize, time: i64| {
+            if start <= time && time < end {
+                first.offer(direction.rank(time), row);
+            }
+        };
+        if self.filter.is_true() {
+            times.iter().enumerate().for_each(|(row, time)| offer(row, *time));
+        } else {
+            let in_time = inside(records, self.time_column, self.range);
+            let selected = self.evaluator.narrow(records, &in_time)?;
+            selected.set_indices().for_each(|row| offer(row, times.get(row).copied().unwrap_or(end)));
+        }
+        Ok(first.finish().into_iter().filter_map(|(rank, row)| Some((rank, place(row)?))).collect())
     }
 
     /// Adds matches to those that are kept; with a number of rows asked for, drops what lies behind.
-    fn keep(&mut self, part: Part, mut found: Vec<(i64, u32)>, target: usize) {
+    fn keep(&mut self, part: Part, found: Vec<(i64, u32)>, target: usize) {
         if found.is_empty() {
             return;
         }
         // Rows at the cursor may turn out to lie before it: they take no place.
         let cursor = self.after.map(|after| self.direction.rank(after.time.as_nanos()));
-        let n_at_cursor = cursor.map_or(0, |cursor| found.iter().filter(|(rank, _)| *rank <= cursor).count());
-        let target = target.saturating_add(n_at_cursor);
-        if self.is_bounded() && found.len() > target && target > 0 {
-            let (_, last, _) = found.select_nth_unstable(target - 1);
-            let last = last.0;
-            found.retain(|(rank, _)| *rank <= last);
-        }
         let number = u32::try_from(self.opened.len()).unwrap_or(u32::MAX);
         self.opened.push(part);
         self.pending.extend(found.into_iter().map(|(rank, row)| Match { rank, part: number, row }));
         self.pending.sort_unstable_by_key(|found| (found.rank, found.part, found.row));
-        if self.is_bounded()
-            && let Some(last) = self.pending.get(target.saturating_sub(1)).map(|last| last.rank)
+        let n_at_cursor = cursor.map_or(0, |cursor| self.pending.partition_point(|found| found.rank <= cursor));
+        if self.wanted.is_some()
+            && let Some(last) = self.pending.get(target.saturating_add(n_at_cursor).saturating_sub(1))
         {
+            let last = last.rank;
             let n_kept = self.pending.partition_point(|found| found.rank <= last);
             self.pending.truncate(n_kept);
         }
@@ -348,22 +367,21 @@ impl Walk {
         }
         let mut batches = Vec::with_capacity(by_part.len());
         let mut slots: HashMap<u32, (usize, Option<Vec<u32>>)> = HashMap::new();
+        let mut sealed = Vec::new();
         for (part, mut rows) in by_part {
             rows.sort_unstable();
-            let slot = batches.len();
             match usize::try_from(part).ok().and_then(|part| self.opened.get(part)) {
                 Some(Part::Memory(records)) => {
+                    slots.insert(part, (batches.len(), None));
                     batches.push(shape(records, &self.needed)?);
-                    slots.insert(part, (slot, None));
                 }
-                Some(Part::Group(reader, group)) => {
-                    let columns = self.needed.fields().iter().map(|field| field.name().as_str());
-                    let records = reader.read(*group, columns, Some(selection_of(&rows))).await?;
-                    batches.push(shape(&records, &self.needed)?);
-                    slots.insert(part, (slot, Some(rows)));
-                }
+                Some(Part::Group(reader, group)) => sealed.push((part, Arc::clone(reader), *group, rows)),
                 Some(Part::Segment(_)) | None => {}
             }
+        }
+        for ((part, _, _, rows), records) in sealed.iter().zip(self.fetch(&sealed).await?) {
+            slots.insert(*part, (batches.len(), Some(rows.clone())));
+            batches.push(records);
         }
         let places = chunk.iter().filter_map(|found| {
             let (slot, rows) = slots.get(&found.part)?;
@@ -378,6 +396,24 @@ impl Walk {
             .and_then(|joined| compact(&joined))
             .map_err(QueryError::internal("put rows in order"))?;
         Ok(joined)
+    }
+
+    /// Rows of row groups, in full. The columns of one are read by several threads if there are few row groups.
+    async fn fetch(
+        &self,
+        wanted: &[(u32, Arc<SegmentReader>, usize, Vec<u32>)],
+    ) -> Result<Vec<RecordBatch>, QueryError> {
+        let n_shares = side_by_side::width().div_ceil(wanted.len().max(1));
+        let reads = wanted.iter().flat_map(|(_, reader, group, rows)| {
+            (0..n_shares).map(move |share| {
+                let (reader, group, selection) = (Arc::clone(reader), *group, selection_of(rows));
+                let columns = self.needed.fields().iter().skip(share).step_by(n_shares);
+                let columns = columns.map(|field| field.name().clone()).collect::<Vec<_>>();
+                async move { reader.read(group, columns.iter().map(String::as_str), Some(selection)).await }
+            })
+        });
+        let shares = side_by_side::all(reads).await?;
+        shares.chunks(n_shares).map(|shares| shape_of(shares, &self.needed)).collect()
     }
 
     /// Gives rows, all of which come before everything else, in their final order. `Some` ends the walk.
@@ -479,50 +515,4 @@ fn needed_schema(table: TableId, time_column: &str, answer: &SchemaRef) -> Schem
         name == time_column || ids.contains(&name) || answer.column_with_name(name).is_some()
     });
     Arc::new(Schema::new(fields.map(|field| field.as_ref().clone().with_nullable(true)).collect::<Vec<_>>()))
-}
-
-/// Columns whose bloom filter could rule a row group out.
-fn bloom_columns(filter: &Filter) -> Vec<&'static str> {
-    match filter {
-        Filter::And(parts) | Filter::Or(parts) => parts.iter().flat_map(bloom_columns).collect(),
-        Filter::Text { column, test: TextTest::OneOf(_) } => vec![column],
-        _ => Vec::new(),
-    }
-}
-
-/// A selection of some rows, given in ascending order.
-fn selection_of(rows: &[u32]) -> RowSelection {
-    let mut selectors: Vec<RowSelector> = Vec::new();
-    let mut next = 0_usize;
-    let mut run = 0_usize;
-    for row in rows.iter().filter_map(|row| usize::try_from(*row).ok()) {
-        if row == next {
-            run += 1;
-        } else {
-            if run > 0 {
-                selectors.push(RowSelector::select(run));
-            }
-            selectors.push(RowSelector::skip(row - next));
-            run = 1;
-        }
-        next = row + 1;
-    }
-    if run > 0 {
-        selectors.push(RowSelector::select(run));
-    }
-    RowSelection::from(selectors)
-}
-
-/// The rows of a selection.
-fn selected_rows(selection: &RowSelection) -> Vec<u32> {
-    let mut rows = Vec::new();
-    let mut next = 0_u32;
-    for selector in selection.iter() {
-        let count = u32::try_from(selector.row_count).unwrap_or(0);
-        if !selector.skip {
-            rows.extend(next..next.saturating_add(count));
-        }
-        next = next.saturating_add(count);
-    }
-    rows
 }

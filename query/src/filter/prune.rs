@@ -15,6 +15,8 @@ pub trait Statistics {
     fn number_bounds(&self, column: &str) -> Option<(i128, i128)>;
     /// Whether `column` may hold `text`, by its bloom filter; true if there is none.
     fn may_hold(&self, column: &str, text: &str) -> bool;
+    /// Whether some text in `column` may pass, by its dictionary; true if there is none.
+    fn may_pass(&self, column: &str, test: &TextTest) -> bool;
 }
 
 impl Filter {
@@ -73,6 +75,9 @@ fn text_may_match(column: &str, test: &TextTest, statistics: &dyn Statistics) ->
     if test.passes(None) && statistics.nulls(column) != Some(0) {
         return true;
     }
+    if !statistics.may_pass(column, test) {
+        return false;
+    }
     let bounds = statistics.text_bounds(column);
     let one_value = bounds.filter(|(least, most)| least == most && least.len() < 32).map(|(least, _)| least);
     match test {
@@ -82,7 +87,7 @@ fn text_may_match(column: &str, test: &TextTest, statistics: &dyn Statistics) ->
             bounds.is_none_or(|(least, most)| least <= value.as_str() && value.as_str() <= most)
                 && statistics.may_hold(column, value)
         }),
-        TextTest::Prefix(prefix) => bounds.is_none_or(|(least, most)| {
+        TextTest::Prefix(prefix) | TextTest::Family(prefix) => bounds.is_none_or(|(least, most)| {
             let least_is_past = least > prefix.as_str() && !least.starts_with(prefix.as_str());
             !least_is_past && (most >= prefix.as_str() || prefix.starts_with(most))
         }),

@@ -53,7 +53,7 @@ impl Pattern {
     }
 
     /// A pattern that is known to be in this engine's dialect.
-    pub(super) fn native(pattern: &str) -> Result<Self, FilterError> {
+    pub(crate) fn native(pattern: &str) -> Result<Self, FilterError> {
         Self::compile(pattern, false).map_err(FilterError::new)
     }
 

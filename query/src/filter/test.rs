@@ -21,6 +21,8 @@ pub enum TextTest {
     OneOfIgnoringCase(BTreeSet<String>),
     /// It starts with this.
     Prefix(String),
+    /// It is this name, or this name and what a dash sets off from it: `db` and `db-0`.
+    Family(String),
     /// It holds this, case aside. The text is lower case.
     Contains(String),
     /// The pattern is found in it.
@@ -56,6 +58,9 @@ impl TextTest {
             Self::OneOf(values) => values.contains(text),
             Self::OneOfIgnoringCase(values) => values.contains(&text.to_ascii_lowercase()),
             Self::Prefix(prefix) => text.starts_with(prefix.as_str()),
+            Self::Family(name) => {
+                text.strip_prefix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+            }
             Self::Contains(part) => contains_ignoring_case(text, part),
             Self::Matches(pattern) | Self::MatchesOrAbsent(pattern) => pattern.is_match(text),
             Self::InNetwork(networks) => {

@@ -157,6 +157,10 @@ impl Statistics for Exact<'_> {
     fn may_hold(&self, column: &str, text: &str) -> bool {
         self.texts(column).is_none_or(|texts| texts.iter().flatten().any(|known| known == text))
     }
+
+    fn may_pass(&self, column: &str, test: &TextTest) -> bool {
+        self.texts(column).is_none_or(|texts| texts.iter().flatten().any(|known| test.passes(Some(known))))
+    }
 }
 
 fn any_filter() -> impl Strategy<Value = Filter> {
@@ -166,7 +170,9 @@ fn any_filter() -> impl Strategy<Value = Filter> {
         Just(Filter::True),
         (column.clone(), text.clone()).prop_map(|(column, text)| Filter::one_of(column, [text])),
         column.clone().prop_map(Filter::absent),
-        (column, text).prop_map(|(column, text)| Filter::Text { column, test: TextTest::Prefix(text.to_owned()) }),
+        (column.clone(), text.clone())
+            .prop_map(|(column, text)| Filter::Text { column, test: TextTest::Prefix(text.to_owned()) }),
+        (column, text).prop_map(|(column, text)| Filter::Text { column, test: TextTest::Family(text.to_owned()) }),
         (0_i128..4, 0_i128..4)
             .prop_map(|(low, high)| Filter::Number { column: "src_port", test: NumberTest::Between(low, high) }),
         (0_i128..4).prop_map(|port| Filter::number("dst_port", [port])),

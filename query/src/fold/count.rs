@@ -336,7 +336,10 @@ impl Engine {
             (TableId::Edges1m | TableId::Edges1h, Weight::Rows) => Some("rows"),
             _ => None,
         };
-        let columns = |table: TableId| by_column.iter().copied().chain(weigh(table)).collect::<Vec<_>>();
+        let bucketed_by = |table: TableId| (n_buckets > 1).then(|| time_column(table));
+        let columns = |table: TableId| {
+            by_column.iter().copied().chain(weigh(table)).chain(bucketed_by(table)).collect::<Vec<_>>()
+        };
         let scans = if table == TableId::Flows && rolls_up(&filter, &by_column) {
             let (raw, rolled) = (columns(TableId::Flows), columns(TableId::Edges1m));
             let bucket = (n_buckets > 1).then_some(width);

@@ -16,7 +16,7 @@ use hindcast_storage::rollup;
 
 use super::cover::{Needs, rolls_up, scans};
 use super::{Accumulator, Scan, fold};
-use crate::engine::{FOLDED, Sealed, shape};
+use crate::engine::{Sealed, folded_from, shape};
 use crate::filter::Filter;
 use crate::{Cut, Engine, Limits, QueryError};
 
@@ -46,6 +46,11 @@ const fn joining(column: &str) -> Joining {
         b"last_seen" | b"latency_max_ns" => Joining::Greatest,
         _ => Joining::Sum,
     }
+}
+
+/// The names of all columns of `edges`.
+fn columns() -> Vec<&'static str> {
+    edges::COLUMNS.iter().map(|column| column.name).collect()
 }
 
 struct Folded {
@@ -133,7 +138,7 @@ impl Accumulator for Folded {
         let mask = arrow::array::BooleanArray::new(selected.clone(), None);
         let records = filter_record_batch(records, &mask).map_err(&step)?;
         if records.column_by_name("flow_count").is_some() {
-            return self.add_edges(&rollup::fold(&[records], rollup::HOUR_NS).map_err(&step)?);
+            return self.add_edges(&rollup::fold(&[records], i64::MAX, &columns()).map_err(&step)?);
         }
         self.add_edges(&records)
     }
@@ -201,9 +206,8 @@ impl Engine {
     /// The filter does not fit flows, or a part of the store cannot be read.
     pub async fn edges(&self, range: TimeRange, filter: Filter, limits: Limits) -> Result<Edges, QueryError> {
         let snapshot = self.store().snapshot();
-        let raw = TableId::Flows.columns().iter().map(|column| column.name).filter(|name| FOLDED.contains(name));
-        let raw = raw.collect::<Vec<_>>();
-        let rolled = TableId::Edges1m.columns().iter().map(|column| column.name).collect::<Vec<_>>();
+        let rolled = columns();
+        let raw = folded_from(&rolled);
         let scans = if rolls_up(&filter, &[]) {
             scans(&snapshot, range, &filter, &Needs { raw: &raw, rolled: &rolled }, None)
         } else {

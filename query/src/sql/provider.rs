@@ -3,11 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::{Column, DFSchema, Result, ScalarValue};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::object_store::ObjectStoreUrl;
@@ -16,9 +17,11 @@ use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, Pa
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType};
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType, lit};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::filter::FilterExecBuilder;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
@@ -26,11 +29,11 @@ use datafusion::physical_plan::union::UnionExec;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt as _;
 use hindcast_model::{TableId, TimeRange, Timestamp};
-use hindcast_storage::Snapshot;
+use hindcast_storage::{Segment, Snapshot};
 use parquet::arrow::async_reader::AsyncFileReader;
 
 use crate::Engine;
-use crate::engine::{Part, Reader, SegmentBytes, read_folded, shape, time_column, unrolled};
+use crate::engine::{Part, Reader, SegmentBytes, inside, read_folded, shape, time_column, unrolled};
 
 /// The name under which the segments' store is known to a session.
 const STORE_URL: &str = "hindcast://segments";
@@ -54,25 +57,45 @@ impl Table {
         Self { table, schema: table.schema(), snapshot, reader: engine.reader() }
     }
 
+    /// Segments with a row in the time asked for. Of those that lie in it whole the time need not be read.
     async fn segments(
         &self,
         state: &dyn Session,
-        range: TimeRange,
-        projection: Option<&Vec<usize>>,
+        asked: &Asked<'_>,
+        limit: Option<usize>,
+    ) -> Result<Vec<Arc<dyn ExecutionPlan>>> {
+        let segments = self.snapshot.segments(self.table, asked.range);
+        let (whole, ragged): (Vec<_>, Vec<_>) =
+            segments.into_iter().partition(|segment| asked.range.covers(segment.min_time, segment.max_time));
+        let mut plans = Vec::new();
+        if !ragged.is_empty() {
+            let mut columns = asked.columns.clone();
+            if !columns.contains(&asked.time) {
+                columns.push(asked.time);
+            }
+            let source = self.scan_of(state, &ragged, &columns, asked.filters, None).await?;
+            plans.push(asked.cut(state, source)?);
+        }
+        if !whole.is_empty() {
+            plans.push(self.scan_of(state, &whole, &asked.columns, &asked.rest, limit).await?);
+        }
+        Ok(plans)
+    }
+
+    async fn scan_of(
+        &self,
+        state: &dyn Session,
+        segments: &[Arc<Segment>],
+        columns: &[usize],
         filters: &[Expr],
         limit: Option<usize>,
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let segments = self.snapshot.segments(self.table, range);
-        if segments.is_empty() {
-            return Ok(None);
-        }
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let mut groups = vec![Vec::new(); state.config().target_partitions().max(1).min(segments.len())];
         let n_groups = groups.len();
-        for (position, segment) in segments.into_iter().enumerate() {
-            let reader =
-                self.reader.open(&segment).await.map_err(|error| DataFusionError::External(Box::new(error)))?;
-            let file = PartitionedFile::new(segment.path.to_string(), segment.n_bytes)
-                .with_extension(SegmentBytes { metadata: Arc::clone(reader.metadata()), segment });
+        for (position, segment) in segments.iter().enumerate() {
+            let reader = self.reader.open(segment).await.map_err(|error| DataFusionError::External(Box::new(error)))?;
+            let bytes = SegmentBytes { metadata: Arc::clone(reader.metadata()), segment: Arc::clone(segment) };
+            let file = PartitionedFile::new(segment.path.to_string(), segment.n_bytes).with_extension(bytes);
             if let Some(group) = groups.get_mut(position % n_groups) {
                 group.push(file);
             }
@@ -83,27 +106,21 @@ impl Table {
             .with_enable_page_index(true)
             .with_bloom_filter_on_read(true)
             .with_pushdown_filters(true);
-        let schema = datafusion::common::DFSchema::try_from(Arc::clone(&self.schema))?;
-        let predicate = datafusion::logical_expr::utils::conjunction(filters.iter().cloned());
-        if let Some(predicate) = predicate {
+        let schema = DFSchema::try_from(Arc::clone(&self.schema))?;
+        if let Some(predicate) = conjunction(filters.iter().cloned()) {
             source = source.with_predicate(state.create_physical_expr(predicate, &schema)?);
         }
         let url = ObjectStoreUrl::parse(STORE_URL)?;
         let config = FileScanConfigBuilder::new(url, Arc::new(source))
             .with_file_groups(groups.into_iter().map(FileGroup::new).collect())
-            .with_projection_indices(projection.cloned())?
+            .with_projection_indices(Some(columns.to_vec()))?
             .with_limit(limit)
             .build();
-        Ok(Some(DataSourceExec::from_data_source(config)))
+        Ok(DataSourceExec::from_data_source(config))
     }
 
-    fn memory(
-        &self,
-        state: &dyn Session,
-        range: TimeRange,
-        projection: Option<&Vec<usize>>,
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let batches = self.snapshot.memory(self.table, range);
+    fn memory(&self, state: &dyn Session, asked: &Asked<'_>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let batches = self.snapshot.memory(self.table, asked.range);
         if batches.is_empty() {
             return Ok(None);
         }
@@ -116,22 +133,24 @@ impl Table {
                         .map_err(crate::QueryError::internal("bring memory into its table's schema"))
                 })
                 .map_err(|error| DataFusionError::External(Box::new(error)))?;
+            let records = if asked.range.covers(batch.min_time, batch.max_time) {
+                records
+            } else {
+                let rows = BooleanArray::new(inside(&records, time_column(self.table), asked.range), None);
+                filter_record_batch(&records, &rows)?
+            };
             if let Some(partition) = partitions.get_mut(position % n_partitions) {
                 partition.push(records);
             }
         }
-        let exec = MemorySourceConfig::try_new_exec(&partitions, Arc::clone(&self.schema), projection.cloned())?;
+        let columns = Some(asked.columns.clone());
+        let exec = MemorySourceConfig::try_new_exec(&partitions, Arc::clone(&self.schema), columns)?;
         Ok(Some(exec))
     }
 
     /// What a roll-up has in no segment of its own, folded while it is read.
-    async fn unrolled(
-        &self,
-        state: &dyn Session,
-        range: TimeRange,
-        projection: Option<&Vec<usize>>,
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let parts = unrolled(&self.reader, &self.snapshot, self.table, range).await;
+    async fn unrolled(&self, state: &dyn Session, asked: &Asked<'_>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let parts = unrolled(&self.reader, &self.snapshot, self.table, asked.range).await;
         let parts = parts.map_err(|error| DataFusionError::External(Box::new(error)))?;
         if parts.is_empty() {
             return Ok(None);
@@ -143,19 +162,49 @@ impl Table {
                 group.push(part);
             }
         }
-        let schema = &self.schema;
+        let schema = Arc::new(self.schema.project(&asked.columns)?);
         let streams = groups.into_iter().map(|parts| {
-            let stream = Unrolled { table: self.table, schema: Arc::clone(schema), parts };
+            let stream = Unrolled { table: self.table, range: asked.range, schema: Arc::clone(&schema), parts };
             Arc::new(stream) as Arc<dyn PartitionStream>
         });
-        let exec = StreamingTableExec::try_new(Arc::clone(schema), streams.collect(), projection, [], false, None)?;
+        let exec = StreamingTableExec::try_new(Arc::clone(&schema), streams.collect(), None, [], false, None)?;
         Ok(Some(Arc::new(exec)))
+    }
+}
+
+/// What a scan is to give.
+struct Asked<'a> {
+    /// Rows of this time, and no others: the statement does not look at it again.
+    range: TimeRange,
+    /// Positions of the columns.
+    columns: Vec<usize>,
+    /// Position of the time.
+    time: usize,
+    /// All that the statement says of the rows.
+    filters: &'a [Expr],
+    /// What it says beside the time; rows are looked at again.
+    rest: Vec<Expr>,
+}
+
+impl Asked<'_> {
+    /// Leaves out rows of another time; `source` gives the columns and, if it is not among them, the time behind them.
+    fn cut(&self, state: &dyn Session, source: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = source.schema();
+        let time = schema.field(self.columns.iter().position(|at| *at == self.time).unwrap_or(self.columns.len()));
+        let bound = |time: Timestamp| lit(ScalarValue::TimestampNanosecond(Some(time.as_nanos()), Some("UTC".into())));
+        let column = || Expr::Column(Column::from_name(time.name()));
+        let within = column().gt_eq(bound(self.range.start())).and(column().lt(bound(self.range.end())));
+        let predicate = state.create_physical_expr(within, &DFSchema::try_from(Arc::clone(&schema))?)?;
+        let kept = (0..self.columns.len()).collect();
+        let filter = FilterExecBuilder::new(predicate, source).apply_projection(Some(kept))?.build()?;
+        Ok(Arc::new(filter))
     }
 }
 
 /// Parts of flows read as edges.
 struct Unrolled {
     table: TableId,
+    range: TimeRange,
     schema: SchemaRef,
     parts: Vec<Part>,
 }
@@ -172,9 +221,15 @@ impl PartitionStream for Unrolled {
     }
 
     fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let table = self.table;
-        let edges = futures::stream::iter(self.parts.clone()).then(move |part| async move {
-            read_folded(&part, table).await.map_err(|error| DataFusionError::External(Box::new(error)))
+        let (table, range, schema) = (self.table, self.range, Arc::clone(&self.schema));
+        let edges = futures::stream::iter(self.parts.clone()).then(move |part| {
+            let schema = Arc::clone(&schema);
+            async move {
+                let columns = schema.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>();
+                let folded = read_folded(&part, table, range, &columns).await;
+                let folded = folded.and_then(|folded| shape(&folded, &schema));
+                folded.map_err(|error| DataFusionError::External(Box::new(error)))
+            }
         });
         Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), edges))
     }
@@ -197,13 +252,19 @@ impl TableProvider for Table {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let range = time_range(time_column(self.table), filters);
+        let time = time_column(self.table);
+        let asked = Asked {
+            range: time_range(time, filters),
+            columns: projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect()),
+            time: self.schema.index_of(time)?,
+            filters,
+            rest: filters.iter().filter(|filter| !is_of_time(time, filter)).cloned().collect(),
+        };
         // A limit counts what the scan gives, so it only holds where nothing is left out behind it.
         let limit = limit.filter(|_| filters.is_empty());
-        let sealed = self.segments(state, range, projection, filters, limit).await?;
-        let unsealed = self.memory(state, range, projection)?;
-        let unrolled = self.unrolled(state, range, projection).await?;
-        let mut plans = [unsealed, unrolled, sealed].into_iter().flatten().collect::<Vec<_>>();
+        let mut plans = self.segments(state, &asked, limit).await?;
+        plans.extend(self.memory(state, &asked)?);
+        plans.extend(self.unrolled(state, &asked).await?);
         match (plans.pop(), plans.is_empty()) {
             (Some(only), true) => Ok(only),
             (Some(last), false) => {
@@ -211,17 +272,19 @@ impl TableProvider for Table {
                 UnionExec::try_new(plans)
             }
             (None, _) => {
-                let schema = match projection {
-                    Some(columns) => Arc::new(self.schema.project(columns)?),
-                    None => Arc::clone(&self.schema),
-                };
-                Ok(Arc::new(EmptyExec::new(schema)))
+                let schema = self.schema.project(&asked.columns)?;
+                Ok(Arc::new(EmptyExec::new(Arc::new(schema))))
             }
         }
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+        let time = time_column(self.table);
+        let pushed = filters.iter().map(|filter| match is_of_time(time, filter) {
+            true => TableProviderFilterPushDown::Exact,
+            false => TableProviderFilterPushDown::Inexact,
+        });
+        Ok(pushed.collect())
     }
 }
 
@@ -258,6 +321,12 @@ fn time_range(column: &str, filters: &[Expr]) -> TimeRange {
         let _is_all = narrow(column, filter, &mut start, &mut end);
     }
     TimeRange::new(Timestamp::from_nanos(start), Timestamp::from_nanos(end.max(start))).unwrap_or(TimeRange::ALL)
+}
+
+/// Whether a filter is a plain comparison with the time.
+fn is_of_time(column: &str, filter: &Expr) -> bool {
+    let (mut start, mut end) = (i64::MIN, i64::MAX);
+    narrow(column, filter, &mut start, &mut end)
 }
 
 /// Narrows a range to what a filter says of the time; whether that is all that it says.

@@ -167,9 +167,7 @@ fn text_test(values: Values, column: &str, value: &Value) -> Result<TextTest, Fi
     match values {
         Values::Labels => Selector::parse(text).map(TextTest::Labels),
         Values::Address => address(text, is_wild),
-        Values::Pod if !is_wild => {
-            Pattern::native(&format!("^{}(-.*)?$", ::regex::escape(text))).map(TextTest::Matches)
-        }
+        Values::Pod if !is_wild => Ok(TextTest::Family(text.to_owned())),
         Values::Program if !is_wild && !text.contains('/') => {
             Pattern::native(&format!("(^|/){}$", ::regex::escape(text))).map(TextTest::Matches)
         }
