@@ -1,12 +1,10 @@
 //! The gRPC door: the services of Hubble and Tetragon as their clients expect them, health, reflection and Flight.
 
 mod asked;
-pub(crate) mod descriptors;
 mod events;
 mod flight;
 mod get_flows;
 mod held;
-mod mask;
 mod observer;
 mod peer;
 mod sensors;

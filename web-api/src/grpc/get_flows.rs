@@ -9,6 +9,8 @@ use futures::StreamExt as _;
 use hindcast_model::tables::{flows, losses};
 use hindcast_model::{Kind, SourceKind, TableId, TimeRange, Timestamp};
 use hindcast_proto::flow::{LostEvent, LostEventSource};
+use hindcast_proto::json::Message as MessageType;
+use hindcast_proto::mask::FieldMask;
 use hindcast_proto::observer::GetFlowsRequest;
 use hindcast_query::filter::{Filter, hubble};
 use prost::Message as _;
@@ -17,10 +19,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Response, Status};
 
 use super::asked::{Asked, Plan};
-use super::descriptors;
 use super::events::{Delivery, Encode, EventStream, Timed, merge};
 use super::held::Held;
-use super::mask::{Fields, Mask};
 use crate::answer::Piece;
 use crate::ask::{self, Pick, Question};
 use crate::doors::Doors;
@@ -28,8 +28,7 @@ use crate::fault::Fault;
 
 /// Loss notices of one answer; the newest are kept. Far more than the CLI shows, far less than memory.
 const MAX_NOTICES: u64 = 10_000;
-/// Numbers of `flow` and `lost_events` in a response.
-const FLOW: u32 = 1;
+/// Number of `lost_events` in a response.
 const LOST_EVENTS: u32 = 3;
 /// Fields of a flow that are sent whatever the mask says: the CLI shows them and forgets to ask for them.
 const ALWAYS: [&str; 24] = [
@@ -71,7 +70,7 @@ pub(super) async fn stream(doors: &Arc<Doors>, request: GetFlowsRequest) -> Resu
     let plan = asked.plan(doors.clock.now())?;
     let filter = hubble::from_request(&request.whitelist, &request.blacklist).map_err(Fault::from)?;
     let paths = request.field_mask.iter().flat_map(|mask| mask.paths.iter().map(String::as_str));
-    let encode = Flows { mask: mask(paths.collect())? };
+    let encode = Flows { mask: mask(paths.collect()) };
     let held = Held::of(doors, TableId::Flows);
     held.check(&plan)?;
 
@@ -104,12 +103,11 @@ pub(super) async fn stream(doors: &Arc<Doors>, request: GetFlowsRequest) -> Resu
 }
 
 /// The fields to send; `None` for all.
-fn mask(paths: Vec<&str>) -> Result<Option<Mask>, Status> {
-    if paths.is_empty() {
-        return Ok(None);
+fn mask(mut paths: Vec<&str>) -> Option<FieldMask> {
+    if !paths.is_empty() {
+        paths.extend(ALWAYS);
     }
-    let flow = descriptors::message("flow.Flow").ok_or_else(|| Status::internal("the flow type is not described"))?;
-    Ok(Some(Mask::new(&flow, paths.into_iter().chain(ALWAYS))))
+    FieldMask::new(MessageType::Flow, &paths)
 }
 
 /// Reports of lost flows by a Hubble server or relay, or on the way from there.
@@ -157,7 +155,7 @@ fn merge_until_flows_end(flows: EventStream, losses: EventStream) -> EventStream
 
 /// Flows as responses.
 struct Flows {
-    mask: Option<Mask>,
+    mask: Option<FieldMask>,
 }
 
 impl Encode for Flows {
@@ -167,8 +165,10 @@ impl Encode for Flows {
             let mut message = Vec::with_capacity(1024);
             hindcast_proto::hubble::encode_response(&view, row, &mut message);
             if let Some(mask) = &self.mask {
-                let masked = masked(mask, &message);
-                message = masked.ok_or_else(|| Fault::new(Kind::Corrupt, "a recorded flow cannot be read"))?;
+                let mut masked = Vec::with_capacity(message.len());
+                mask.apply_to_response(&message, &mut masked)
+                    .map_err(|_error| Fault::new(Kind::Corrupt, "a recorded flow cannot be read"))?;
+                message = masked;
             }
             let time = Timestamp::from_nanos(view.time.get(row).unwrap_or_default());
             out.push_back(Timed { time, message: message.into() });
@@ -186,19 +186,6 @@ impl Encode for Flows {
         response.extend_from_slice(&lost);
         Some(response.into())
     }
-}
-
-fn masked(mask: &Mask, response: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(response.len());
-    for field in Fields(response) {
-        let field = field?;
-        if field.number == FLOW {
-            field.rewrite(&mut out, |flow, out| mask.keep(flow, out))?;
-        } else {
-            out.extend_from_slice(field.whole);
-        }
-    }
-    Some(out)
 }
 
 /// Loss reports as responses.

@@ -4,7 +4,6 @@
 //! the REST parameters) ask for the past; without `-until` the stream then goes on. Nothing can be changed here.
 
 mod deliver;
-mod fields;
 
 use std::sync::Arc;
 

@@ -7,11 +7,11 @@ use arrow::array::RecordBatch;
 use bytes::Bytes;
 use hindcast_model::tables::runtime_events;
 use hindcast_model::{Kind, TableId, TimeRange, Timestamp};
-use hindcast_proto::tetragon::GetEventsRequest;
+use hindcast_proto::mask::FieldFilters;
+use hindcast_proto::tetragon::{FieldFilter, FieldFilterAction, GetEventsRequest};
 use hindcast_query::filter::{Filter, tetragon};
 use tonic::{Request, Status};
 
-use super::fields::FieldFilters;
 use crate::ask::{self, Pick, Question};
 use crate::doors::Doors;
 use crate::fault::Fault;
@@ -39,7 +39,7 @@ pub(super) async fn events(doors: &Arc<Doors>, request: Request<GetEventsRequest
     let request = request.into_inner();
     let wanted = tetragon::from_request(&request.allow_list, &request.deny_list).map_err(Fault::from)?;
     let filter = Filter::all([Filter::one_of("kind", KINDS), wanted]);
-    let encode = Events { fields: FieldFilters::new(&request.field_filters)? };
+    let encode = Events { fields: fields(&request.field_filters)? };
     let table = TableId::RuntimeEvents;
     let follows = until.is_none();
     let permit = if follows { doors.follow_permit()? } else { doors.query_permit()? };
@@ -69,6 +69,15 @@ pub(super) async fn events(doors: &Arc<Doors>, request: Request<GetEventsRequest
     Ok(delivery.stream(doors))
 }
 
+/// The field filters of a request.
+fn fields(filters: &[FieldFilter]) -> Result<FieldFilters, Status> {
+    let unknown = filters.iter().find(|filter| FieldFilterAction::try_from(filter.action).is_err());
+    match unknown {
+        Some(filter) => Err(Status::invalid_argument(format!("there is no field filter action {}", filter.action))),
+        None => Ok(FieldFilters::new(filters)),
+    }
+}
+
 fn instant<T>(doors: &Doors, request: &Request<T>, name: &'static str) -> Result<Option<Timestamp>, Status> {
     let Some(value) = request.metadata().get(name) else { return Ok(None) };
     let instant = value.to_str().ok().and_then(|text| when::parse(text, doors.clock.now()));
@@ -86,8 +95,13 @@ impl Encode for Events {
         for row in 0..view.n_rows() {
             let mut message = Vec::new();
             hindcast_proto::tetragon_codec::encode_response(&view, row, &mut message);
-            let message = self.fields.apply(message);
-            let message = message.ok_or_else(|| Fault::new(Kind::Corrupt, "a recorded event cannot be read"))?;
+            if !self.fields.is_empty() {
+                let mut filtered = Vec::with_capacity(message.len());
+                self.fields
+                    .apply(&message, &mut filtered)
+                    .map_err(|_error| Fault::new(Kind::Corrupt, "a recorded event cannot be read"))?;
+                message = filtered;
+            }
             let time = Timestamp::from_nanos(view.time.get(row).unwrap_or_default());
             out.push_back(Timed { time, message: message.into() });
         }
