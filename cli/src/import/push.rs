@@ -18,6 +18,7 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use url::Url;
 
 use crate::args::ImportArgs;
+use crate::progress;
 use crate::server::Token;
 use crate::setup;
 
@@ -49,12 +50,16 @@ pub(super) async fn into_server(
     let recorded_at = setup::clock().now();
     let runtime = tokio::runtime::Handle::current();
     let reading = tokio::task::spawn_blocking(move || {
-        hindcast_ingest::file::read(&paths, &config, recorded_at, |_path, batch| {
+        let bar = progress::bytes(0);
+        let take = |_path: &str, batch| {
             if cancel.is_cancelled() {
                 bail!("stopped; what was acknowledged is recorded, and the same import again counts it as duplicate");
             }
             runtime.block_on(pusher.push(batch))
-        })
+        };
+        let done = hindcast_ingest::file::read(&paths, &config, recorded_at, take, |now| super::show(&bar, now));
+        bar.finish_and_clear();
+        done
     });
     let mut summary = reading.await.context("reading broke off")??;
     summary.duration = began.elapsed();

@@ -2,16 +2,18 @@
 //!
 //! One thread, whole files, from their start: the recorder at the other end tells repeats by the events' ids.
 
+use std::sync::atomic::Ordering;
+
 use hindcast_model::{Batch, Timestamp};
 use hindcast_proto::RejectReason;
 
-use super::blocks::Piece;
+use super::blocks::{Block, Piece};
 use super::config::ImportConfig;
 use super::content::Packing;
 use super::decode::{DecodeArgs, decode};
 use super::inputs::{Input, Inputs};
 use super::open::{Opened, Opening, open};
-use super::summary::{FileState, FileSummary, ImportSummary, merge};
+use super::summary::{FileState, FileSummary, ImportSummary, Progress, merge};
 
 /// What became of a batch at the recorder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,8 +24,9 @@ pub struct Taken {
     pub deduplicated: u64,
 }
 
-/// Reads `paths` (files, globs, directories, `-`) and hands every batch to `take`, with the name of its input. What
-/// cannot be read or decoded is listed in the summary and does not stop the rest; an error of `take` stops all.
+/// Reads `paths` (files, globs, directories, `-`) and hands every batch to `take`, with the name of its input; `tell`
+/// hears how far it is. What cannot be read or decoded is listed in the summary and does not stop the rest; an error
+/// of `take` stops all.
 ///
 /// # Errors
 /// The first error of `take`.
@@ -31,83 +34,113 @@ pub fn read<E>(
     paths: &[String],
     config: &ImportConfig,
     recorded_at: Timestamp,
-    mut take: impl FnMut(&str, Batch) -> Result<Taken, E>,
+    take: impl FnMut(&str, Batch) -> Result<Taken, E>,
+    tell: impl FnMut(&Progress),
 ) -> Result<ImportSummary, E> {
     let Inputs { found, errors, .. } = Inputs::expand(paths);
     let mut summary = ImportSummary { errors, ..ImportSummary::default() };
+    let bytes_total = found.iter().map(|input| input.n_bytes).sum();
+    let progress = Progress { files_total: found.len(), bytes_total, ..Progress::default() };
+    let mut reading = Reading { config, recorded_at, take, tell, progress };
     for input in &found {
-        summary.files.push(read_one(input, config, recorded_at, &mut take)?);
+        let before = reading.progress.bytes_done;
+        summary.files.push(reading.input(input)?);
+        reading.progress.files_done += 1;
+        reading.progress.bytes_done = before + input.n_bytes;
+        (reading.tell)(&reading.progress);
     }
     Ok(summary)
 }
 
-fn read_one<E>(
-    input: &Input,
-    config: &ImportConfig,
+struct Reading<'a, T, P> {
+    config: &'a ImportConfig,
     recorded_at: Timestamp,
-    take: &mut impl FnMut(&str, Batch) -> Result<Taken, E>,
-) -> Result<FileSummary, E> {
-    let mut file = FileSummary::new(input.place.name(), input.is_named);
-    file.state = match open(&input.place, config.limits(), |_head| Vec::new()) {
-        Ok(Opening::Ready(opened)) => read_blocks(*opened, config, recorded_at, &mut file, take)?,
-        Ok(Opening::Empty) => FileState::Empty,
-        Ok(Opening::Unchanged(_reached)) => FileState::Unchanged,
-        Ok(Opening::Foreign { first_line, hint }) => FileState::NotEvents { first_line, hint: Some(hint) },
-        Err(error) => FileState::Failed { error: error.to_string() },
-    };
-    Ok(file)
+    take: T,
+    tell: P,
+    progress: Progress,
 }
 
-fn read_blocks<E>(
-    opened: Opened,
-    config: &ImportConfig,
-    recorded_at: Timestamp,
-    file: &mut FileSummary,
-    take: &mut impl FnMut(&str, Batch) -> Result<Taken, E>,
-) -> Result<FileState, E> {
-    let Opened { mut blocks, packing, .. } = opened;
-    let max_samples = config.max_samples;
-    let mut is_first = true;
-    while let Some(piece) = blocks.next_piece() {
-        match piece {
-            Piece::TooLarge { line, n_bytes, .. } => {
-                let lines = file.rejected.entry(RejectReason::TooLarge).or_default();
-                lines.add(line, || format!("a line of {n_bytes} bytes is longer than the limit"), max_samples);
-                file.tally.rejected += 1;
-                file.records += 1;
-                file.bytes += n_bytes;
-            }
-            Piece::Block(mut block) => {
-                let failure = blocks.take_failure();
-                let source = file.source.clone();
-                let args = DecodeArgs { source: &source, recorded_at, max_samples, leaves_end: failure.is_some() };
-                let decoded = match decode(&mut block, args) {
-                    Ok(decoded) => decoded,
-                    Err(error) => return Ok(FileState::Failed { error: hindcast_model::report(&error) }),
-                };
-                if let Some(first_line) = decoded.foreign.filter(|_| is_first) {
-                    return Ok(FileState::NotEvents { first_line, hint: None });
-                }
-                file.lines += block.n_lines;
-                file.bytes += block.bytes.len() as u64;
-                file.records += decoded.n_records;
-                file.tally.rejected += decoded.rejected.values().map(|lines| lines.count).sum::<u64>();
-                merge(&mut file.rejected, &decoded.rejected, max_samples);
-                for prepared in decoded.events {
-                    let taken = take(&source, prepared.batch)?;
-                    file.tally.recorded += taken.recorded;
-                    file.tally.deduplicated += taken.deduplicated;
-                }
-                if let Some(error) = failure {
-                    return Ok(broken(packing, blocks.line(), &error));
-                }
-            }
-        }
-        is_first = false;
+impl<E, T, P> Reading<'_, T, P>
+where
+    T: FnMut(&str, Batch) -> Result<Taken, E>,
+    P: FnMut(&Progress),
+{
+    fn input(&mut self, input: &Input) -> Result<FileSummary, E> {
+        let mut file = FileSummary::new(input.place.name(), input.is_named);
+        file.state = match open(&input.place, self.config.limits(), |_head| Vec::new()) {
+            Ok(Opening::Ready(opened)) => self.blocks(*opened, &mut file)?,
+            Ok(Opening::Empty) => FileState::Empty,
+            Ok(Opening::Unchanged(_reached)) => FileState::Unchanged,
+            Ok(Opening::Foreign { first_line, hint }) => FileState::NotEvents { first_line, hint: Some(hint) },
+            Err(error) => FileState::Failed { error: error.to_string() },
+        };
+        Ok(file)
     }
-    match blocks.take_failure() {
-        Some(error) => Ok(broken(packing, blocks.line(), &error)),
-        None => Ok(FileState::Complete),
+
+    fn blocks(&mut self, opened: Opened, file: &mut FileSummary) -> Result<FileState, E> {
+        let Opened { mut blocks, packing, n_packed, .. } = opened;
+        let before = self.progress.bytes_done;
+        let mut is_first = true;
+        while let Some(piece) = blocks.next_piece() {
+            match piece {
+                Piece::TooLarge { line, n_bytes, .. } => {
+                    let lines = file.rejected.entry(RejectReason::TooLarge).or_default();
+                    let detail = || format!("a line of {n_bytes} bytes is longer than the limit");
+                    lines.add(line, detail, self.config.max_samples);
+                    file.tally.rejected += 1;
+                    file.records += 1;
+                    file.bytes += n_bytes;
+                }
+                Piece::Block(block) => {
+                    let failure = blocks.take_failure();
+                    if let Some(end) = self.block(block, file, is_first, failure.is_some())? {
+                        return Ok(end);
+                    }
+                    self.progress.bytes_done = before + n_packed.load(Ordering::Relaxed);
+                    (self.tell)(&self.progress);
+                    if let Some(error) = failure {
+                        return Ok(broken(packing, blocks.line(), &error));
+                    }
+                }
+            }
+            is_first = false;
+        }
+        match blocks.take_failure() {
+            Some(error) => Ok(broken(packing, blocks.line(), &error)),
+            None => Ok(FileState::Complete),
+        }
+    }
+
+    /// Decodes a block and hands its batches over; `Some` if the input ends here.
+    fn block(
+        &mut self,
+        mut block: Block,
+        file: &mut FileSummary,
+        is_first: bool,
+        leaves_end: bool,
+    ) -> Result<Option<FileState>, E> {
+        let max_samples = self.config.max_samples;
+        let source = file.source.clone();
+        let args = DecodeArgs { source: &source, recorded_at: self.recorded_at, max_samples, leaves_end };
+        let decoded = match decode(&mut block, args) {
+            Ok(decoded) => decoded,
+            Err(error) => return Ok(Some(FileState::Failed { error: hindcast_model::report(&error) })),
+        };
+        if let Some(first_line) = decoded.foreign.filter(|_| is_first) {
+            return Ok(Some(FileState::NotEvents { first_line, hint: None }));
+        }
+        file.lines += block.n_lines;
+        file.bytes += block.bytes.len() as u64;
+        file.records += decoded.n_records;
+        file.tally.rejected += decoded.rejected.values().map(|lines| lines.count).sum::<u64>();
+        merge(&mut file.rejected, &decoded.rejected, max_samples);
+        for prepared in decoded.events {
+            let taken = (self.take)(&source, prepared.batch)?;
+            file.tally.recorded += taken.recorded;
+            file.tally.deduplicated += taken.deduplicated;
+            self.progress.rows += taken.recorded + taken.deduplicated;
+        }
+        Ok(None)
     }
 }
 
