@@ -38,9 +38,17 @@ struct Arguments {
     /// Seed of the recording.
     #[arg(long, default_value_t = 7)]
     seed: u64,
+    /// Settings of the recording server, as environment variables: `--set HINDCAST_STORAGE_MEMORY_MAX_SIZE=1GiB`.
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
+    settings: Vec<(String, String)>,
     /// Where to work; generated rows are kept there for the next run.
     #[arg(long)]
     folder: Option<PathBuf>,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("NAME=VALUE is wanted")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn main() -> Result<()> {
@@ -53,7 +61,8 @@ fn main() -> Result<()> {
     measure_json(&folder, &rows, &mut peer, &mut report)?;
     let data_dir = fresh(&folder, "store")?;
     let runtime = tokio::runtime::Runtime::new()?;
-    runtime.block_on(measure_push(&data_dir, &rows, &mut report))?;
+    let options = Options { environment: arguments.settings.clone(), ..Options::default() };
+    runtime.block_on(measure_push(&data_dir, &options, &rows, &mut report))?;
     let seconds = peer.load(&rows.parquet_glob())?;
     report.rate("load", "rows/s", None, Some(rows::per_second(rows.n_rows, seconds)));
     let server = settled(&data_dir)?;
@@ -102,8 +111,8 @@ fn measure_json(folder: &Path, rows: &Rows, peer: &mut Peer, report: &mut Report
 
 /// Pushes every row over Flight. Only the pushes are timed, from the first byte to the last acknowledgement; reading
 /// and encoding the rows is the client's work and happens between them.
-async fn measure_push(data_dir: &Path, rows: &Rows, report: &mut Report) -> Result<()> {
-    let server = Server::start(data_dir, &Options::default())?;
+async fn measure_push(data_dir: &Path, options: &Options, rows: &Rows, report: &mut Report) -> Result<()> {
+    let server = Server::start(data_dir, options)?;
     let mut pusher = Pusher::connect(&server.grpc_url()).await?;
     let mut spent = Duration::ZERO;
     for file in &rows.parquet {
@@ -116,20 +125,25 @@ async fn measure_push(data_dir: &Path, rows: &Rows, report: &mut Report) -> Resu
     server.stop()
 }
 
-/// A server on the recorded rows that has nothing more to do: what compaction wanted is done.
+/// A server on the recorded rows that has nothing more to do: what compaction wanted is done, and files that it
+/// replaced are gone. By default that takes quarter minutes and a grace of ten; here somebody waits for it.
 fn settled(data_dir: &Path) -> Result<Server> {
-    let server = Server::start(data_dir, &Options::default())?;
+    let environment = [("MAINTENANCE_INTERVAL", "1s"), ("DELETE_GRACE", "0s")]
+        .map(|(name, value)| (format!("HINDCAST_STORAGE_SEGMENTS_{name}"), value.to_owned()));
+    let server = Server::start(data_dir, &Options { environment: environment.into(), ..Options::default() })?;
     let (mut before, mut n_same) = (u64::MAX, 0);
-    // Stored bytes that do not change for a while mean that maintenance has come to rest.
-    for _ in 0..600 {
+    // Stored bytes that do not change for several rounds mean that maintenance has come to rest.
+    for _ in 0..1200 {
         let now = stored_bytes(data_dir)?;
         n_same = if now == before { n_same + 1 } else { 0 };
-        if n_same >= 20 {
+        if n_same >= 10 {
             break;
         }
         before = now;
         pause(Duration::from_millis(500));
     }
+    server.stop()?;
+    let server = Server::start(data_dir, &Options::default())?;
     let status = http::get(&server.url("/api/v1/status"), "application/json")?;
     ensure!(status.status == 200, "the server does not answer: {}", status.text());
     Ok(server)

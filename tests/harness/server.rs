@@ -21,6 +21,8 @@ pub struct Options {
     pub arguments: Vec<String>,
     /// Environment variables.
     pub environment: Vec<(String, String)>,
+    /// Whether these give it a certificate: its URLs then say so.
+    pub is_encrypted: bool,
 }
 
 /// A running server.
@@ -29,6 +31,7 @@ pub struct Server {
     child: Child,
     http: u16,
     grpc: u16,
+    scheme: &'static str,
     data_dir: PathBuf,
 }
 
@@ -67,7 +70,8 @@ impl Server {
             .stdout(Stdio::null())
             .stderr(stderr);
         let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
-        Ok(Self { child, http, grpc, data_dir: data_dir.to_path_buf() })
+        let scheme = if options.is_encrypted { "https" } else { "http" };
+        Ok(Self { child, http, grpc, scheme, data_dir: data_dir.to_path_buf() })
     }
 
     fn wait_until_ready(&mut self) -> Result<()> {
@@ -87,13 +91,13 @@ impl Server {
     /// A URL of its HTTP door.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.http)
+        format!("{}://127.0.0.1:{}{path}", self.scheme, self.http)
     }
 
     /// The URL of its gRPC door.
     #[must_use]
     pub fn grpc_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.grpc)
+        format!("{}://127.0.0.1:{}", self.scheme, self.grpc)
     }
 
     /// Address and port of its gRPC door.

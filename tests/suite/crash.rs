@@ -139,6 +139,7 @@ fn setting(name: &str, default: u64) -> u64 {
 async fn round(data_dir: &Path, options: &Options, chance: &mut StdRng, mut ledger: Ledger) -> Ledger {
     let server = Server::start(data_dir, options).unwrap();
     check(&server, &mut ledger);
+    check_accounting(&server);
     let loading = tokio::spawn(load(server.grpc_url(), ledger));
     tokio::time::sleep(Duration::from_micros(chance.random_range(0..MOST_LOAD_MS * 1000))).await;
     server.kill().unwrap();

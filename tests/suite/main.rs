@@ -8,6 +8,7 @@ mod doors;
 mod import;
 mod judges;
 mod layering;
+mod locked;
 mod oracle;
 mod recordings;
 mod round_trip;
