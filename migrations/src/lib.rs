@@ -6,6 +6,8 @@
 //! Not here: rows. What a schema holds is its owner's business.
 #![forbid(unsafe_code)]
 
+pub mod clickhouse;
+
 use rusqlite::{Connection, TransactionBehavior};
 
 /// One step of a schema.
@@ -24,6 +26,7 @@ pub const CATALOG: &[Step] = &[
     Step { version: 1, name: "ducklake", sql: include_str!("../catalog/0001-ducklake.sql") },
     Step { version: 2, name: "hindcast", sql: include_str!("../catalog/0002-hindcast.sql") },
     Step { version: 3, name: "rolled-up", sql: include_str!("../catalog/0003-rolled-up.sql") },
+    Step { version: 4, name: "shipments", sql: include_str!("../catalog/0004-shipments.sql") },
 ];
 
 /// Why a schema could not be brought up to date. The file is as it was.

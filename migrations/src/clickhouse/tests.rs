@@ -1,0 +1,27 @@
+//! What every step must be; that they run is shown against an engine.
+
+use super::*;
+
+#[test]
+fn steps_are_numbered_like_their_files_and_may_run_again() {
+    for (step, version) in STEPS.iter().zip(1..) {
+        assert_eq!(step.version, version);
+        assert!(step.sql.contains(" IF NOT EXISTS ") || step.sql.contains(" IF EXISTS "), "{}", step.name);
+        assert!(!step.sql.contains(';'), "{} is more than one statement", step.name);
+        let file = format!("clickhouse/{:04}-{}.sql", step.version, step.name);
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(&file);
+        assert_eq!(std::fs::read_to_string(path).unwrap(), step.sql, "{file}");
+    }
+}
+
+#[test]
+fn a_statement_has_the_form_of_its_server() {
+    let (one, many) = (Form { database: "h", cluster: None }, Form { database: "h", cluster: Some("fleet") });
+    assert_eq!(many.create_database(), "CREATE DATABASE IF NOT EXISTS h ON CLUSTER fleet");
+    for step in STEPS {
+        let (alone, replicated) = (one.statement(step), many.statement(step));
+        assert!(!alone.contains('{') && alone.contains("ENGINE = MergeTree\n"), "{alone}");
+        assert!(replicated.contains(" ON CLUSTER fleet\n"), "{replicated}");
+        assert!(replicated.contains("/{shard}/{database}/{table}', '{replica}')"), "{replicated}");
+    }
+}
