@@ -78,6 +78,7 @@ pub(crate) struct Catalog {
     path: PathBuf,
     connection: Mutex<Connection>,
     tables: BTreeMap<TableId, TableIds>,
+    store_name: String,
 }
 
 impl Catalog {
@@ -95,7 +96,10 @@ impl Catalog {
         let tables = load::declare(&transaction, data_path, now).map_err(failed("declare tables in"))?;
         transaction.commit().map_err(failed("declare tables in"))?;
         let loaded = load::load(&connection).map_err(failed("read"))?;
-        Ok((Self { path: path.to_path_buf(), connection: Mutex::new(connection), tables }, loaded))
+        let store_name = connection
+            .query_row("SELECT schema_uuid FROM ducklake_schema ORDER BY schema_id LIMIT 1", [], |row| row.get(0))
+            .map_err(failed("read"))?;
+        Ok((Self { path: path.to_path_buf(), connection: Mutex::new(connection), tables, store_name }, loaded))
     }
 
     /// Opens the catalogue for looking only.
@@ -129,6 +133,21 @@ impl Catalog {
     /// Every file the catalogue knows of: of any snapshot, or waiting for deletion.
     pub(crate) fn all_paths(&self) -> Result<Vec<String>, CatalogError> {
         self.transact("read", expire::all_paths)
+    }
+
+    /// The name of the store, which no other has, as long as it lives.
+    pub(crate) fn store_name(&self) -> &str {
+        &self.store_name
+    }
+
+    /// Notes that a segment's rows are being sent elsewhere, or are there whole.
+    pub(crate) fn note_shipment(&self, id: SegmentId, is_done: bool) -> Result<(), CatalogError> {
+        self.transact("write", |transaction| {
+            transaction
+                .prepare_cached("INSERT OR REPLACE INTO hindcast_shipment VALUES (?1, ?2)")?
+                .execute(rusqlite::params![id.get(), is_done])
+                .map(drop)
+        })
     }
 
     /// Forgets files that were deleted.

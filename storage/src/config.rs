@@ -36,6 +36,32 @@ pub struct Config {
     pub segments: SegmentConfig,
     /// How long rows are kept.
     pub retention: RetentionConfig,
+    /// A ClickHouse server that sealed rows are sent to.
+    pub clickhouse: ClickHouseConfig,
+}
+
+/// Settings of a ClickHouse server that sealed rows are sent to, each once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClickHouseConfig {
+    /// Its HTTP address, `http://127.0.0.1:8123`; empty sends nothing.
+    pub url: String,
+    /// Its database.
+    pub database: String,
+    /// The cluster on which `hindcast migrate` makes replicated tables; empty for one server.
+    pub cluster: String,
+    /// The user who inserts.
+    pub user: String,
+    /// File that holds the user's password; empty for none.
+    pub password_file: PathBuf,
+    /// Rows of one insert at most. More is faster and takes more memory on both sides.
+    pub block_rows: usize,
+    /// How long an insert or a question may take before it is tried again.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+    /// Segments that wait for the server, in bytes. When they take more, appends wait: then the disk is not filled
+    /// however long the server is away. The log warns from three quarters on.
+    pub max_backlog: ByteSize,
 }
 
 /// Settings of the log.
@@ -139,6 +165,22 @@ impl Default for Config {
             memory: MemoryConfig::default(),
             segments: SegmentConfig::default(),
             retention: RetentionConfig::default(),
+            clickhouse: ClickHouseConfig::default(),
+        }
+    }
+}
+
+impl Default for ClickHouseConfig {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            database: "hindcast".to_owned(),
+            cluster: String::new(),
+            user: "default".to_owned(),
+            password_file: PathBuf::new(),
+            block_rows: 250_000,
+            timeout: Duration::from_secs(60),
+            max_backlog: ByteSize::gib(50),
         }
     }
 }
@@ -289,6 +331,7 @@ impl Config {
             format!("{:?}", segments.maintenance_interval),
             "more than zero",
         );
+        self.check_clickhouse(&mut check);
         for name in self.retention.tables.keys() {
             if hindcast_model::TableId::parse(name).is_none() {
                 problems.push(ConfigError::UnknownTable(name.clone()));
@@ -298,6 +341,42 @@ impl Config {
             problems.push(ConfigError::UnknownScheme(self.segments_url.clone()));
         }
         problems
+    }
+
+    fn check_clickhouse(&self, check: &mut impl FnMut(bool, &'static str, String, &'static str)) {
+        let clickhouse = &self.clickhouse;
+        let is_name = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let is_url = Url::parse(&clickhouse.url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+        check(
+            clickhouse.url.is_empty() || is_url,
+            "clickhouse.url",
+            clickhouse.url.clone(),
+            "empty, http://… or https://…",
+        );
+        check(
+            is_name(&clickhouse.database) && !clickhouse.database.is_empty(),
+            "clickhouse.database",
+            clickhouse.database.clone(),
+            "letters, digits and underscores",
+        );
+        check(
+            is_name(&clickhouse.cluster),
+            "clickhouse.cluster",
+            clickhouse.cluster.clone(),
+            "letters, digits and underscores",
+        );
+        check(
+            (1000..=1_000_000).contains(&clickhouse.block_rows),
+            "clickhouse.block_rows",
+            clickhouse.block_rows.to_string(),
+            "1000 to 1000000",
+        );
+        check(
+            clickhouse.timeout >= Duration::from_secs(1),
+            "clickhouse.timeout",
+            format!("{:?}", clickhouse.timeout),
+            "at least 1s",
+        );
     }
 
     fn check_log(&self, check: &mut impl FnMut(bool, &'static str, String, &'static str)) {

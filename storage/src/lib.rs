@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod catalog;
+mod clickhouse;
 pub mod config;
 mod error;
 #[cfg(test)]
@@ -28,6 +29,7 @@ mod tail;
 mod tier;
 
 pub use catalog::CatalogError;
+pub use clickhouse::{ClickHouseError, Schema as ClickHouseSchema, SchemaError as ClickHouseSchemaError};
 pub use config::{Config, ConfigError, OnCorruption, ValidConfig};
 pub use error::{AppendError, OpenError, ReadError, SealError};
 pub use ids::{Hour, Lsn, PartitionKey, SegmentId};

@@ -3,7 +3,7 @@
 mod compact;
 mod retain;
 
-pub(crate) use compact::Kind;
+pub(crate) use compact::{Kind, read};
 
 use std::sync::Arc;
 

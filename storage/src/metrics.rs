@@ -25,6 +25,10 @@ pub(crate) struct Metrics {
     pub(crate) orphans: Counter,
     pub(crate) retired_rows: Counter,
     pub(crate) torn_bytes: Counter,
+    pub(crate) shipped_rows: Counter,
+    pub(crate) ship_errors: Counter,
+    pub(crate) ship_backlog: Gauge<u64, AtomicU64>,
+    pub(crate) ship_waiting: Gauge,
 }
 
 impl Metrics {
@@ -46,6 +50,11 @@ impl Metrics {
         counter("retired_rows", "rows dropped by retention", &self.retired_rows);
         counter("orphans", "files without a commit removed at open", &self.orphans);
         counter("torn_bytes", "bytes of unacknowledged appends cut off the log at open", &self.torn_bytes);
+        counter("clickhouse_rows", "rows that ClickHouse took", &self.shipped_rows);
+        counter("clickhouse_errors", "inserts and questions that ClickHouse did not take", &self.ship_errors);
+        let (backlog, waiting) = (self.ship_backlog.clone(), self.ship_waiting.clone());
+        registry.register_with_unit("clickhouse_backlog", "segments that wait for ClickHouse", Unit::Bytes, backlog);
+        registry.register("clickhouse_waiting_segments", "segments that wait for ClickHouse", waiting);
         registry.register_with_unit("log", "size of the log", Unit::Bytes, self.log_bytes.clone());
         registry.register_with_unit("memory", "memory of unsealed rows", Unit::Bytes, self.memory_bytes.clone());
         registry.register("log_queue_appends", "appends waiting for the log", self.log_queue.clone());

@@ -26,6 +26,10 @@ pub struct StoreStatus {
     pub last_log_error: Option<String>,
     /// Why the last seal, compaction or retention failed; `None` once one has succeeded.
     pub last_seal_error: Option<String>,
+    /// Why rows are not in ClickHouse yet; `None` once some were taken.
+    pub last_clickhouse_error: Option<String>,
+    /// Bytes of segments whose rows are not in ClickHouse yet; `None` where none is configured.
+    pub clickhouse_backlog_bytes: Option<u64>,
     /// Files the catalogue names and the object store does not have.
     pub missing_segments: Vec<String>,
     /// Bytes that were cut off the log when the store was opened: an append that was never acknowledged.

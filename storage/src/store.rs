@@ -80,6 +80,9 @@ impl Store {
         tracker.spawn_blocking(move || log_task::run(&shared, writer, commands));
         tracker.spawn(background::seal_loop(Arc::clone(&opened.shared), log.downgrade(), cancel.clone()));
         tracker.spawn(background::maintain_loop(Arc::clone(&opened.shared), cancel.clone()));
+        if opened.shared.has_clickhouse() {
+            tracker.spawn(crate::clickhouse::ship::ship_loop(Arc::clone(&opened.shared), cancel.clone()));
+        }
         let guard = cancel.clone().drop_guard();
         Ok(Self(Arc::new(Inner { shared: opened.shared, log, tracker, cancel, _cancel_on_drop: guard })))
     }

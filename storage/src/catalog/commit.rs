@@ -25,6 +25,8 @@ pub(crate) struct NewSegment {
     pub(crate) checksum: u64,
     /// Whether its rows, if they are flows, are folded in `edges_1m` too.
     pub(crate) has_minutes: bool,
+    /// Whether its rows are in ClickHouse whole.
+    pub(crate) is_shipped: bool,
     pub(crate) columns: Vec<ColumnStats>,
 }
 
@@ -97,6 +99,7 @@ fn remove(transaction: &Transaction<'_>, id: SegmentId, table_id: i64, snapshot:
     transaction
         .prepare_cached("UPDATE ducklake_data_file SET end_snapshot = ?1 WHERE data_file_id = ?2")?
         .execute(params![snapshot, id.get()])?;
+    transaction.prepare_cached("DELETE FROM hindcast_shipment WHERE data_file_id = ?1")?.execute([id.get()])?;
     Ok(())
 }
 
@@ -126,6 +129,9 @@ fn add(transaction: &Transaction<'_>, added: &NewSegment, ids: &TableIds, snapsh
             added.has_minutes
         ],
     )?;
+    if added.is_shipped {
+        transaction.prepare_cached("INSERT INTO hindcast_shipment VALUES (?1, 1)")?.execute([added.id.get()])?;
+    }
     let mut stats = transaction.prepare_cached(
         "INSERT INTO ducklake_file_column_stats(data_file_id, table_id, column_id, column_size_bytes, value_count,
          null_count, min_value, max_value) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",

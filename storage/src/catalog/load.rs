@@ -33,6 +33,8 @@ pub(crate) struct SegmentRow {
 pub(crate) struct Loaded {
     pub(crate) segments: Vec<SegmentRow>,
     pub(crate) marks: BTreeMap<PartitionKey, Lsn>,
+    /// Segments whose rows are being sent to ClickHouse (false) or are there whole.
+    pub(crate) shipments: BTreeMap<SegmentId, bool>,
     /// The log from here on is needed.
     pub(crate) oldest_needed: Lsn,
     /// Positions up to here were given out.
@@ -259,6 +261,9 @@ pub(super) fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
             loaded.marks.insert(PartitionKey { table, hour }, lsn);
         }
     }
+    let mut statement = connection.prepare("SELECT data_file_id, is_done FROM hindcast_shipment")?;
+    let shipments = statement.query_map([], |row| Ok((SegmentId::new(row.get(0)?), row.get(1)?)))?;
+    loaded.shipments = shipments.collect::<rusqlite::Result<_>>()?;
     Ok(loaded)
 }
 

@@ -24,7 +24,7 @@ use crate::store::Shared;
 
 /// Compacts the partitions that have enough small segments, one commit each.
 pub(super) fn compact(shared: &Shared, cancel: &CancellationToken) -> Result<(), SealError> {
-    for ((key, has_minutes), small) in candidates(shared) {
+    for ((key, has_minutes, is_shipped), small) in candidates(shared) {
         if cancel.is_cancelled() {
             return Ok(());
         }
@@ -38,7 +38,7 @@ pub(super) fn compact(shared: &Shared, cancel: &CancellationToken) -> Result<(),
         if matches!(key.table, TableId::Edges1m | TableId::Edges1h) {
             batches = vec![rollup::refold(key.table, &batches).map_err(WriteError::from)?];
         }
-        let added = NewSegment { has_minutes, ..derived(shared, key, batches, last_lsn)? };
+        let added = NewSegment { has_minutes, is_shipped, ..derived(shared, key, batches, last_lsn)? };
         tracing::debug!(partition = %key, n_segments = small.len(), n_rows = added.n_rows, "compacted");
         replace(shared, &small, &[added])?;
         shared.metrics.compactions.inc();
@@ -46,8 +46,9 @@ pub(super) fn compact(shared: &Shared, cancel: &CancellationToken) -> Result<(),
     Ok(())
 }
 
-/// What segments that may become one have in common: the partition, and whether minutes are folded.
-pub(crate) type Kind = (PartitionKey, bool);
+/// What segments that may become one have in common: the partition, whether minutes are folded, and whether their rows
+/// are in ClickHouse.
+pub(crate) type Kind = (PartitionKey, bool, bool);
 type Candidates = BTreeMap<Kind, Vec<Arc<Segment>>>;
 
 fn candidates(shared: &Shared) -> Candidates {
@@ -55,9 +56,11 @@ fn candidates(shared: &Shared) -> Candidates {
     let mut partitions = Candidates::new();
     let state = shared.state.read();
     for segment in state.segments.values().flat_map(|segments| segments.iter()) {
-        if segment.n_bytes < config.small_size.as_u64() {
+        // What is sent is told by the segment it came from: it is joined with others only once all of it is there.
+        if segment.n_bytes < config.small_size.as_u64() && !shared.is_to_be_sent(segment) {
             let key = PartitionKey { table: segment.table, hour: segment.hour };
-            partitions.entry((key, segment.has_minutes)).or_default().push(Arc::clone(segment));
+            let is_shipped = shared.shipments.lock().contains_key(&segment.id);
+            partitions.entry((key, segment.has_minutes, is_shipped)).or_default().push(Arc::clone(segment));
         }
     }
     let this_hour = Hour::of(shared.clock.now());

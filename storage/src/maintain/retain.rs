@@ -43,7 +43,9 @@ fn over_limit(shared: &Shared, table: TableId, segments: &[Arc<Segment>]) -> Vec
     // Newest first: what comes after the limit is reached is the oldest.
     for segment in segments {
         held = held.saturating_add(segment.n_bytes);
-        if held > limit || too_old.is_some_and(|too_old| segment.max_time < too_old) {
+        let is_over = held > limit || too_old.is_some_and(|too_old| segment.max_time < too_old);
+        // A row that ClickHouse is to have does not go before it is there.
+        if is_over && !(shared.has_clickhouse() && shared.is_to_be_sent(segment)) {
             gone.push(Arc::clone(segment));
         }
     }
@@ -63,8 +65,11 @@ pub(super) fn replace(
     };
     let now = shared.clock.now();
     shared.catalog.commit(&Commit { now, added, removed: &ids, marks: &[], oldest_needed, last_lsn })?;
+    // Known as sent before anybody sees them, and for as long as anybody does: else they would be sent again.
+    shared.shipments.lock().extend(added.iter().filter(|new| new.is_shipped).map(|new| (new.id, true)));
     let added: Vec<_> = added.iter().map(|new| crate::seal::run::segment(shared, new)).collect();
     shared.state.write().replace(&[], removed, &added);
+    shared.shipments.lock().retain(|id, _| removed.iter().all(|segment| segment.id != *id));
     // The file of a removed segment stays until the last snapshot that holds the segment is gone.
     shared.leaving.lock().extend(removed.iter().map(Arc::downgrade));
     Ok(())

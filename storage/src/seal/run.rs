@@ -133,6 +133,7 @@ fn file(
         last_lsn,
         checksum,
         has_minutes: true,
+        is_shipped: false,
         columns: written.columns,
     })
 }

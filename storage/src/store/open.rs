@@ -55,6 +55,7 @@ pub(crate) fn open(config: ValidConfig, clock: Arc<dyn Clock>, fs: Arc<dyn LogFs
         maintaining: tokio::sync::Mutex::default(),
         leaving: Mutex::default(),
         newest_small: Mutex::default(),
+        shipments: Mutex::new(loaded.shipments.clone()),
         cache: Arc::new(MetadataCache::new(cache_size)),
         room: Notify::new(),
         due: Notify::new(),

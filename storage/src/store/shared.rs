@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) leaving: Mutex<Vec<Weak<Segment>>>,
     /// The newest small segment of each kind, as the last round of compaction saw it.
     pub(crate) newest_small: Mutex<BTreeMap<maintain::Kind, SegmentId>>,
+    /// Segments whose rows are being sent to ClickHouse, or are there whole.
+    pub(crate) shipments: Mutex<BTreeMap<SegmentId, bool>>,
     pub(crate) cache: Arc<MetadataCache>,
     /// Told when memory was freed.
     pub(crate) room: Notify,
@@ -57,6 +59,7 @@ pub(crate) struct Shared {
 pub(crate) struct Faults {
     pub(crate) log: Option<String>,
     pub(crate) seal: Option<String>,
+    pub(crate) clickhouse: Option<String>,
     pub(crate) missing: Vec<String>,
     pub(crate) torn_bytes: u64,
     pub(crate) quarantined: Vec<String>,
@@ -98,7 +101,7 @@ impl Shared {
                 let mut freed = std::pin::pin!(self.room.notified());
                 // Enabled before the look, so that room made in between is not missed.
                 freed.as_mut().enable();
-                if self.state.read().n_bytes() < limit {
+                if self.state.read().n_bytes() < limit && !self.is_backlog_full() {
                     return;
                 }
                 self.due.notify_one();
@@ -106,10 +109,35 @@ impl Shared {
             }
         };
         let patience: Duration = self.config.memory.max_wait;
-        tokio::time::timeout(patience, wait).await.map_err(|_elapsed| AppendError::MemoryFull {
-            waited: patience,
-            cause: self.faults.lock().seal.clone().unwrap_or_else(|| "sealing is behind".to_owned()),
-        })
+        tokio::time::timeout(patience, wait)
+            .await
+            .map_err(|_elapsed| AppendError::MemoryFull { waited: patience, cause: self.why_full() })
+    }
+
+    fn why_full(&self) -> String {
+        let faults = self.faults.lock();
+        if self.is_backlog_full() {
+            let cause = faults.clickhouse.as_deref().unwrap_or("it is slower than what comes in");
+            return format!("rows that wait for ClickHouse take all of their place: {cause}");
+        }
+        faults.seal.clone().unwrap_or_else(|| "sealing is behind".to_owned())
+    }
+
+    /// Whether a ClickHouse server is to have every row.
+    pub(crate) fn has_clickhouse(&self) -> bool {
+        !self.config.clickhouse.url.is_empty()
+    }
+
+    fn is_backlog_full(&self) -> bool {
+        self.has_clickhouse() && self.metrics.ship_backlog.get() > self.config.clickhouse.max_backlog.as_u64()
+    }
+
+    /// Whether a segment must stay as it is, because its rows are on their way to ClickHouse or still to be sent.
+    pub(crate) fn is_to_be_sent(&self, segment: &Segment) -> bool {
+        match self.shipments.lock().get(&segment.id) {
+            Some(is_done) => !is_done,
+            None => self.has_clickhouse() && crate::clickhouse::ship::is_sent(segment.table),
+        }
     }
 
     pub(crate) fn status(&self) -> StoreStatus {
@@ -131,6 +159,8 @@ impl Shared {
             oldest_unsealed_at: state.oldest_arrival(),
             last_log_error: faults.log,
             last_seal_error: faults.seal,
+            last_clickhouse_error: faults.clickhouse,
+            clickhouse_backlog_bytes: self.has_clickhouse().then(|| self.metrics.ship_backlog.get()),
             missing_segments: faults.missing,
             torn_bytes: faults.torn_bytes,
             quarantined: faults.quarantined,

@@ -1,0 +1,138 @@
+//! ClickHouse, to which sealed rows are sent, each once.
+//!
+//! The lake in front is the spool: a segment is sealed here first, never changes, and is sent in blocks of rows in file
+//! order, one insert at a time. Every row carries the name of this store and the number of its segment, so how much of
+//! a segment has arrived can be asked at any time: after a crash on either side sending goes on behind it. An insert
+//! that was answered by nobody is repeated with the same rows under the same deduplication token.
+
+mod block;
+mod schema;
+pub(crate) mod ship;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use clickhouse::Client;
+use hindcast_model::Kind;
+
+pub use schema::{Schema, SchemaError};
+
+use crate::config::ClickHouseConfig;
+
+/// Why the server did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ClickHouseError {
+    /// The password's file cannot be read.
+    #[error("cannot read the password in {path}")]
+    Password {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It did not answer, or said no.
+    #[error("ClickHouse at {url} did not {action}")]
+    Server {
+        /// Its address.
+        url: String,
+        /// What was asked.
+        action: &'static str,
+        /// What it said.
+        #[source]
+        source: clickhouse::error::Error,
+    },
+}
+
+impl ClickHouseError {
+    /// Who has to act.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Password { .. } => Kind::Invalid,
+            Self::Server { .. } => Kind::Unavailable,
+        }
+    }
+}
+
+/// A server and what it is asked with.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    client: Client,
+    url: String,
+    database: String,
+    timeout: Duration,
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Connection")
+            .field("url", &self.url)
+            .field("database", &self.database)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    /// A connection as configured; nothing is asked yet.
+    pub(crate) fn new(config: &ClickHouseConfig) -> Result<Self, ClickHouseError> {
+        let path = &config.password_file;
+        let password = match path.as_os_str().is_empty() {
+            true => String::new(),
+            false => std::fs::read_to_string(path)
+                .map_err(|source| ClickHouseError::Password { path: path.clone(), source })?,
+        };
+        let mut client = Client::default().with_url(&config.url).with_user(&config.user);
+        if !password.trim().is_empty() {
+            client = client.with_password(password.trim());
+        }
+        let client = client
+            // One insert, one block, written when it is answered.
+            .with_setting("async_insert", "0")
+            .with_product_info("hindcast", env!("CARGO_PKG_VERSION"));
+        Ok(Self { client, url: config.url.clone(), database: config.database.clone(), timeout: config.timeout })
+    }
+
+    fn failed(&self, action: &'static str) -> impl Fn(clickhouse::error::Error) -> ClickHouseError + '_ {
+        move |source| ClickHouseError::Server { url: self.url.clone(), action, source }
+    }
+
+    async fn in_time<T>(
+        &self,
+        action: &'static str,
+        work: impl Future<Output = clickhouse::error::Result<T>>,
+    ) -> Result<T, ClickHouseError> {
+        let done = tokio::time::timeout(self.timeout, work).await;
+        done.unwrap_or(Err(clickhouse::error::Error::TimedOut)).map_err(self.failed(action))
+    }
+
+    async fn execute(&self, action: &'static str, statement: &str) -> Result<(), ClickHouseError> {
+        self.in_time(action, self.client.query_raw(statement).execute()).await
+    }
+
+    async fn number(&self, action: &'static str, query: &str) -> Result<u64, ClickHouseError> {
+        self.in_time(action, self.client.query_raw(query).fetch_one::<u64>()).await
+    }
+
+    /// Inserts one block under a token; the same token is not inserted twice.
+    async fn insert(
+        &self,
+        table: &str,
+        columns: &[String],
+        token: String,
+        stream: Vec<Bytes>,
+    ) -> Result<(), ClickHouseError> {
+        let columns = columns.join(", ");
+        let statement = format!("INSERT INTO {}.{table} ({columns}) FORMAT ArrowStream", self.database);
+        let mut insert = self
+            .client
+            .insert_formatted_with(statement)
+            .with_setting("insert_deduplication_token", token)
+            .with_timeouts(Some(self.timeout), Some(self.timeout));
+        for part in stream {
+            insert.send(part).await.map_err(self.failed("take an insert"))?;
+        }
+        insert.end().await.map_err(self.failed("take an insert"))
+    }
+}

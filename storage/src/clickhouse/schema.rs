@@ -1,0 +1,148 @@
+//! The schema in ClickHouse: which steps are applied, and applying those that are not.
+
+use hindcast_migrations::Step;
+use hindcast_migrations::clickhouse::{Form, STEPS};
+use hindcast_model::Kind;
+
+use super::{ClickHouseError, Connection};
+use crate::config::ValidConfig;
+
+/// Why the schema is not as it has to be.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// No server is configured.
+    #[error("storage.clickhouse.url is not set")]
+    NotConfigured,
+    /// A later build made the schema.
+    #[error("the schema in ClickHouse has version {found}, this build knows versions up to {known}: use a later build")]
+    FromTheFuture {
+        /// The version there.
+        found: u32,
+        /// The last this build knows.
+        known: u32,
+    },
+    /// Steps are not applied.
+    #[error("the schema in ClickHouse has version {found}, version {known} is needed: run `hindcast migrate apply`")]
+    Behind {
+        /// The version there.
+        found: u32,
+        /// The last this build knows.
+        known: u32,
+    },
+    /// The server said no.
+    #[error(transparent)]
+    Server(#[from] ClickHouseError),
+}
+
+impl SchemaError {
+    /// Who has to act.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::NotConfigured | Self::FromTheFuture { .. } | Self::Behind { .. } => Kind::Invalid,
+            Self::Server(error) => error.kind(),
+        }
+    }
+}
+
+/// The schema of the configured server.
+#[derive(Debug)]
+pub struct Schema {
+    connection: Connection,
+    database: String,
+    cluster: String,
+}
+
+/// The last version this build knows.
+fn known() -> u32 {
+    STEPS.last().map_or(0, |step| step.version)
+}
+
+impl Schema {
+    /// The schema that a configuration means. Nothing is asked yet.
+    ///
+    /// # Errors
+    /// No server is configured, or its password cannot be read.
+    pub fn of(config: &ValidConfig) -> Result<Self, SchemaError> {
+        let config = &config.clickhouse;
+        if config.url.is_empty() {
+            return Err(SchemaError::NotConfigured);
+        }
+        let connection = Connection::new(config)?;
+        Ok(Self { connection, database: config.database.clone(), cluster: config.cluster.clone() })
+    }
+
+    fn form(&self) -> Form<'_> {
+        Form { database: &self.database, cluster: (!self.cluster.is_empty()).then_some(self.cluster.as_str()) }
+    }
+
+    /// The version of the last step that was applied; 0 where none was.
+    ///
+    /// # Errors
+    /// The server does not answer, or its schema is from the future.
+    pub async fn version(&self) -> Result<u32, SchemaError> {
+        let exists = format!(
+            "SELECT count() FROM system.tables WHERE database = '{}' AND name = 'schema_migrations'",
+            self.database
+        );
+        if self.connection.number("say which tables it has", &exists).await? == 0 {
+            return Ok(0);
+        }
+        let last = format!("SELECT toUInt64(max(version)) FROM {}.schema_migrations", self.database);
+        let found = self.connection.number("say which steps were applied", &last).await?;
+        let (found, known) = (u32::try_from(found).unwrap_or(u32::MAX), known());
+        if found > known { Err(SchemaError::FromTheFuture { found, known }) } else { Ok(found) }
+    }
+
+    /// Whether the schema is the one that this build needs.
+    ///
+    /// # Errors
+    /// It is not, or the server does not answer.
+    pub(crate) async fn check(&self) -> Result<(), SchemaError> {
+        let (found, known) = (self.version().await?, known());
+        if found < known { Err(SchemaError::Behind { found, known }) } else { Ok(()) }
+    }
+
+    /// The steps that are not applied, with their statements.
+    ///
+    /// # Errors
+    /// As [`Schema::version`].
+    pub async fn plan(&self) -> Result<Vec<(Step, String)>, SchemaError> {
+        let found = self.version().await?;
+        Ok(STEPS.iter().filter(|step| step.version > found).map(|step| (*step, self.form().statement(step))).collect())
+    }
+
+    /// All steps with whether they are applied.
+    ///
+    /// # Errors
+    /// As [`Schema::version`].
+    pub async fn status(&self) -> Result<Vec<(Step, bool)>, SchemaError> {
+        let found = self.version().await?;
+        Ok(STEPS.iter().map(|step| (*step, step.version <= found)).collect())
+    }
+
+    /// Applies the steps that are not applied, in order; `tell` hears of each when it is done. One that was broken off
+    /// is applied again: every step may be.
+    ///
+    /// # Errors
+    /// The schema is from the future, or the server refuses a step; the steps before it stay.
+    pub async fn apply(&self, mut tell: impl FnMut(&Step)) -> Result<(), SchemaError> {
+        let plan = self.plan().await?;
+        if !plan.is_empty() {
+            self.connection.execute("make the database", &self.form().create_database()).await?;
+        }
+        for (step, statement) in plan {
+            self.connection.execute("apply a step of the schema", &statement).await?;
+            let noted = format!(
+                "INSERT INTO {}.schema_migrations (version, name, build) VALUES ({}, '{}', '{}')",
+                self.database,
+                step.version,
+                step.name,
+                env!("CARGO_PKG_VERSION")
+            );
+            self.connection.execute("note a step of the schema", &noted).await?;
+            tell(&step);
+        }
+        Ok(())
+    }
+}
