@@ -75,6 +75,13 @@ pub enum Command {
     Export(Box<ExportArgs>),
     /// Fill a data directory with a generated recording, marked as generated
     Demo(DemoArgs),
+    /// Make or update the schema in ClickHouse
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  hindcast migrate plan\n  hindcast migrate apply --config hindcast.toml\n  \
+                      hindcast migrate status"
+    )]
+    Migrate(MigrateCommand),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -85,6 +92,29 @@ pub enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+/// What can be done with the schema in ClickHouse.
+#[derive(Debug, Subcommand)]
+pub enum MigrateCommand {
+    /// Print the statements that are not applied yet, and apply none
+    #[command(after_help = "Example:\n  hindcast migrate plan --config hindcast.toml")]
+    Plan(MigrateArgs),
+    /// Apply the statements that are not applied yet, in order; recording may go on meanwhile
+    #[command(after_help = "Examples:\n  hindcast migrate apply --config hindcast.toml\n  \
+                            HINDCAST_STORAGE_CLICKHOUSE_URL=http://127.0.0.1:8123 hindcast migrate apply")]
+    Apply(MigrateArgs),
+    /// List the steps and whether each is applied; the exit status is 1 if one is not
+    #[command(after_help = "Example:\n  hindcast migrate status --config hindcast.toml")]
+    Status(MigrateArgs),
+}
+
+/// Where the server is: `[storage.clickhouse]` of the configuration, or its variables.
+#[derive(Clone, Debug, Args)]
+pub struct MigrateArgs {
+    /// Read the configuration from this file
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// What can be done with a configuration.

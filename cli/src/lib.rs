@@ -19,6 +19,7 @@ mod import;
 mod inspect;
 mod lines;
 pub mod logging;
+mod migrate;
 mod observe;
 mod progress;
 mod rows;
@@ -67,6 +68,7 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Inspect(args) => inspect::run(&args, &common),
         Command::Export(args) => export::run(&args, &common),
         Command::Demo(args) => demo::run(&args, &common),
+        Command::Migrate(command) => migrate::run(&command, &common),
         Command::Config(ConfigCommand::Check { file }) => check_config(file),
         Command::Config(ConfigCommand::Reference) => print(config::REFERENCE),
         Command::Completions { shell } => {

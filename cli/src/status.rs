@@ -71,6 +71,8 @@ fn of_store(local: &Local) -> Value {
         "oldest_unsealed_at": status.oldest_unsealed_at.map(time),
         "last_log_error": status.last_log_error,
         "last_seal_error": status.last_seal_error,
+        "last_clickhouse_error": status.last_clickhouse_error,
+        "clickhouse_backlog_bytes": status.clickhouse_backlog_bytes,
         "missing_segments": status.missing_segments,
         "quarantined": status.quarantined,
         "tables": tables,
@@ -80,7 +82,11 @@ fn of_store(local: &Local) -> Value {
 /// What somebody has to look at.
 fn troubles(document: &Value) -> Vec<String> {
     let mut troubles = Vec::new();
-    for (member, what) in [("last_log_error", "the log cannot be written"), ("last_seal_error", "sealing fails")] {
+    for (member, what) in [
+        ("last_log_error", "the log cannot be written"),
+        ("last_seal_error", "sealing fails"),
+        ("last_clickhouse_error", "rows wait for ClickHouse"),
+    ] {
         troubles.extend(text_of(document, member).map(|error| format!("{what}: {error}")));
     }
     for (member, what) in [("missing_segments", "missing segment"), ("quarantined", "quarantined log file")] {

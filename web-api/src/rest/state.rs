@@ -48,6 +48,10 @@ pub(crate) struct StatusDto {
     last_log_error: Option<String>,
     /// Why the last seal, compaction or retention failed; null once one has succeeded.
     last_seal_error: Option<String>,
+    /// Why rows are not in ClickHouse yet; null once some were taken.
+    last_clickhouse_error: Option<String>,
+    /// Bytes of segments whose rows are not in ClickHouse yet; null where none is configured.
+    clickhouse_backlog_bytes: Option<u64>,
     /// Files that the catalogue names and that are not there.
     missing_segments: Vec<String>,
     /// Damaged log files that were moved aside.
@@ -185,6 +189,8 @@ pub(crate) async fn status(
         oldest_unsealed_at: store.oldest_unsealed_at.map(when::format),
         last_log_error: store.last_log_error.clone(),
         last_seal_error: store.last_seal_error.clone(),
+        last_clickhouse_error: store.last_clickhouse_error.clone(),
+        clickhouse_backlog_bytes: store.clickhouse_backlog_bytes,
         missing_segments: store.missing_segments.clone(),
         quarantined: store.quarantined.clone(),
         tables: tables.collect(),
