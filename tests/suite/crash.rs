@@ -34,16 +34,16 @@ fn time_of(number: u64) -> i64 {
 
 /// What has been sent so far. Rows are numbered; the number gives the time and the client's port.
 #[derive(Debug, Default)]
-struct Ledger {
+pub(crate) struct Ledger {
     /// The next row to send for the first time.
-    next: u64,
+    pub(crate) next: u64,
     /// Acknowledged since the last check.
     acknowledged: Vec<Range<u64>>,
     /// Sent, and no acknowledgement came.
-    in_doubt: Vec<Range<u64>>,
+    pub(crate) in_doubt: Vec<Range<u64>>,
 }
 
-fn rows(numbers: &Range<u64>) -> arrow::array::RecordBatch {
+pub(crate) fn rows(numbers: &Range<u64>) -> arrow::array::RecordBatch {
     let mut builder = flows::Builder::default();
     for number in numbers.clone() {
         let row = builder.row();
@@ -64,7 +64,7 @@ fn rows(numbers: &Range<u64>) -> arrow::array::RecordBatch {
 }
 
 /// Pushes until the server dies; what was in doubt before goes first.
-async fn load(url: String, mut ledger: Ledger) -> Ledger {
+pub(crate) async fn load(url: String, mut ledger: Ledger) -> Ledger {
     let Ok(mut pusher) = Pusher::connect(&url).await else { return ledger };
     loop {
         let is_repeat = !ledger.in_doubt.is_empty();
@@ -131,7 +131,7 @@ fn check_accounting(server: &Server) {
     assert!((of("received") - accounted).abs() < 0.5, "received is not accounted for: {sums:?}");
 }
 
-fn setting(name: &str, default: u64) -> u64 {
+pub(crate) fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 

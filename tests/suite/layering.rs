@@ -27,6 +27,7 @@ const HEAVY: &[(&str, &[&str])] = &[
     ("tonic-prost-build", &["proto"]),
     ("protox", &["proto"]),
     ("rusqlite", &["migrations", "storage"]),
+    ("clickhouse", &["storage"]),
     // `inspect --verify` reads segments below the store.
     ("object_store", &["storage", "query", "cli"]),
     // Reading and writing segments, and answers as Parquet files.

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod bad_input;
+mod clickhouse;
 mod command;
 mod crash;
 mod doors;
