@@ -7,6 +7,7 @@ mod peer;
 mod questions;
 mod report;
 mod rows;
+mod sending;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -77,6 +78,8 @@ fn main() -> Result<()> {
     }
     report.rate("peak RSS, answering", "MiB", Some(peak_rss_mib(server.pid())?), peer.peak_rss_mib());
     server.stop()?;
+    drop(peer);
+    sending::measure(&folder, &data_dir, rows.n_rows, &mut report)?;
     report.print(&folder)
 }
 
