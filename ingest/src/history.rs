@@ -4,7 +4,7 @@ use futures::TryStreamExt as _;
 use hashbrown::HashMap;
 use hindcast_model::tables::{ingested, workloads};
 use hindcast_model::{TableId, TimeRange, Timestamp, event_id};
-use hindcast_storage::{ReadError, Snapshot};
+use hindcast_storage::{ReadError, Remote, RemoteColumn, RemoteSelect, Snapshot};
 
 use arrow::array::RecordBatch;
 
@@ -23,6 +23,10 @@ pub(crate) struct LoadedSeen {
     pub(crate) n_done: usize,
 }
 
+/// What ClickHouse may take for a question about events that it has.
+const REMOTE_TIME: std::time::Duration = std::time::Duration::from_secs(60);
+const REMOTE_MEMORY: u64 = 2 << 30;
+
 /// Hands every batch of a table with a row in `range` to `each`: `columns` of segments, all columns of memory.
 async fn read(
     snapshot: &Snapshot,
@@ -39,6 +43,32 @@ async fn read(
     }
     for batch in snapshot.memory(table, range) {
         each(&batch.records);
+    }
+    read_remote(snapshot, table, range, columns, each).await
+}
+
+/// The same of rows that have left the lake for ClickHouse, which has to be there: else nobody can tell what comes again
+/// from what is new.
+async fn read_remote(
+    snapshot: &Snapshot,
+    table: TableId,
+    range: TimeRange,
+    columns: &[&str],
+    mut each: impl FnMut(&RecordBatch) + Send,
+) -> Result<(), ReadError> {
+    let Some(remote) = snapshot.remote(table, range).and_then(Remote::own) else { return Ok(()) };
+    let mut names = columns.to_vec();
+    names.sort_unstable();
+    names.dedup();
+    let select = RemoteSelect {
+        columns: names.into_iter().map(RemoteColumn::plain).collect(),
+        max_time: REMOTE_TIME,
+        max_memory: REMOTE_MEMORY,
+        ..RemoteSelect::default()
+    };
+    let Some(mut rows) = remote.select(&select) else { return Err(ReadError::Away { table }) };
+    while let Some(records) = rows.next().await {
+        each(&records?);
     }
     Ok(())
 }

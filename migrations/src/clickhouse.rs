@@ -14,7 +14,34 @@ pub const STEPS: &[Step] = &[
     step(5, "workloads", include_str!("../clickhouse/0005-workloads.sql")),
     step(6, "policies", include_str!("../clickhouse/0006-policies.sql")),
     step(7, "losses", include_str!("../clickhouse/0007-losses.sql")),
+    step(8, "stores", include_str!("../clickhouse/0008-stores.sql")),
+    step(9, "edges-1m", include_str!("../clickhouse/0009-edges-1m.sql")),
+    step(10, "edges-1m-view", include_str!("../clickhouse/0010-edges-1m-view.sql")),
+    step(11, "edges-1h", include_str!("../clickhouse/0011-edges-1h.sql")),
+    step(12, "edges-1h-view", include_str!("../clickhouse/0012-edges-1h-view.sql")),
 ];
+
+/// Flows as edges.
+const FOLD: &str = include_str!("../clickhouse/fold.sql");
+
+/// The question that folds flows into edges, with buckets of `width_ns` nanoseconds. `from` is a table, or a table and
+/// a condition, or a question in brackets. It has the columns of the tables of edges, `segment_store` included.
+#[must_use]
+pub fn fold(from: &str, width_ns: i64) -> String {
+    let (_comment, text) = FOLD.split_once('\n').unwrap_or(("", FOLD));
+    let mut text = text.replace("{width}", &width_ns.to_string());
+    for names in ["src_names", "dst_names"] {
+        text = text.replace(&format!("{{first_name {names}}}"), &first_name(names));
+    }
+    text.replace("{from}", from)
+}
+
+/// The first item of a list in the form that the column has: items joined by commas, a comma or a backslash inside of
+/// an item behind a backslash, a lone empty item as `\e`.
+fn first_name(names: &str) -> String {
+    let item = format!(r"extract({names}, '^((?:[^,\\\\]|\\\\.)*)')");
+    format!(r"if(isNull({names}), NULL, if({item} = '\\e', '', replaceRegexpAll({item}, '\\\\(.)', '\\1')))")
+}
 
 const fn step(version: u32, name: &'static str, sql: &'static str) -> Step {
     Step { version, name, sql }
@@ -39,16 +66,18 @@ impl Form<'_> {
     /// The statement of a step.
     #[must_use]
     pub fn statement(&self, step: &Step) -> String {
-        let engine = if self.cluster.is_some() {
-            "ReplicatedMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')"
-        } else {
-            "MergeTree"
+        let engine = |name: &str| match self.cluster {
+            Some(_) => format!("Replicated{name}('/clickhouse/tables/{{shard}}/{{database}}/{{table}}', '{{replica}}')"),
+            None => name.to_owned(),
         };
-        // The engine's own placeholders are the server's macros, so it goes in last.
+        let flows = format!("{}.flows", self.database);
+        // The engine's own placeholders are the server's macros, so engines go in last.
         step.sql
+            .replace("{fold 60000000000}", &fold(&flows, 60_000_000_000))
             .replace("{database}", self.database)
             .replace("{on_cluster}", &self.on_cluster())
-            .replace("{merge_tree}", engine)
+            .replace("{merge_tree}", &engine("MergeTree"))
+            .replace("{aggregating_merge_tree}", &engine("AggregatingMergeTree"))
     }
 
     fn on_cluster(&self) -> String {

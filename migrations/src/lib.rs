@@ -27,6 +27,7 @@ pub const CATALOG: &[Step] = &[
     Step { version: 2, name: "hindcast", sql: include_str!("../catalog/0002-hindcast.sql") },
     Step { version: 3, name: "rolled-up", sql: include_str!("../catalog/0003-rolled-up.sql") },
     Step { version: 4, name: "shipments", sql: include_str!("../catalog/0004-shipments.sql") },
+    Step { version: 5, name: "moved", sql: include_str!("../catalog/0005-moved.sql") },
 ];
 
 /// Why a schema could not be brought up to date. The file is as it was.

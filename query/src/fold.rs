@@ -23,6 +23,8 @@ pub use self::edges::Edges;
 use crate::engine::{Part, Sealed, inside, parts, read_folded, read_part, time_column, unrolled};
 use crate::filter::{Evaluator, Filter};
 use crate::limits::Budget;
+use crate::remote::condition::condition;
+use crate::remote::{self, Grouping, Span, grouped};
 use crate::{Cut, CutReason, Engine, Limits, QueryError};
 
 /// Rows of one table in one range that match.
@@ -36,6 +38,8 @@ pub(crate) struct Scan {
     pub(crate) sealed: Sealed,
     /// Rows in memory; of roll-ups everything that no segment of them holds.
     pub(crate) unsealed: bool,
+    /// What of rows that are in ClickHouse is not told apart; `None` for nothing.
+    pub(crate) grouping: Option<Grouping>,
 }
 
 /// Something that rows are added to, in any order and by several threads.
@@ -110,6 +114,12 @@ impl Folding<'_> {
                 (scan.sealed, scan.unsealed),
             ))?;
             work.extend(found.into_iter().map(|part| Work { scan: position, part, is_folded: false }));
+            // Segments without minutes have them there.
+            if scan.sealed == Sealed::All
+                && let Some(remote) = snapshot.remote(scan.table, scan.range).filter(|remote| !remote.is_away())
+            {
+                work.push(Work { scan: position, part: Part::Remote(Span::new(remote)), is_folded: false });
+            }
             if scan.unsealed {
                 let found = self.runtime.block_on(unrolled(&self.engine.reader(), snapshot, scan.table, scan.range))?;
                 work.extend(found.into_iter().map(|part| Work { scan: position, part, is_folded: true }));
@@ -129,7 +139,8 @@ impl Folding<'_> {
             total.merge(part?);
         }
         let cut = cut.lock().take();
-        Ok((total, cut))
+        let is_away = self.scans.iter().any(|scan| snapshot.is_remote_away(scan.table, scan.range));
+        Ok((total, cut.or_else(|| is_away.then(|| self.budget.cut(CutReason::Away)))))
     }
 
     fn work<A: Accumulator>(
@@ -151,6 +162,10 @@ impl Folding<'_> {
             let is_inside = !*is_folded && part.lies_in(scan.table, scan.range);
             let columns = scan.filter.columns().into_iter().chain(scan.columns.iter().copied());
             let columns = columns.chain((!is_inside).then_some(time)).collect::<Vec<_>>();
+            if let Part::Remote(span) = part {
+                self.runtime.block_on(self.ask(scan, span, &columns, evaluator, (*position, &mut total), cut))?;
+                continue;
+            }
             let records = if *is_folded {
                 Some(self.runtime.block_on(read_folded(part, scan.table, scan.range, &columns))?)
             } else {
@@ -165,6 +180,43 @@ impl Folding<'_> {
             total.add(*position, &records, &selected)?;
         }
         Ok(total)
+    }
+}
+
+impl Folding<'_> {
+    /// Adds rows that are in ClickHouse only, as far as can be folded there.
+    async fn ask<A: Accumulator>(
+        &self,
+        scan: &Scan,
+        span: &Span,
+        columns: &[&'static str],
+        evaluator: &mut Evaluator,
+        (position, total): (usize, &mut A),
+        cut: &Mutex<Option<Cut>>,
+    ) -> Result<(), QueryError> {
+        let condition = condition(scan.table, &scan.filter);
+        // What a filter looks at must come back, unless the server has decided already.
+        let columns = if condition.is_exact { scan.columns.as_slice() } else { columns };
+        let question = remote::select(&self.budget.limits(), self.budget.time_left());
+        let question = match &scan.grouping {
+            Some(grouping) => grouped(question, scan.table, columns, &condition, grouping),
+            None => remote::rows(question, columns, &condition),
+        };
+        let Some(mut rows) = span.remote.select(&question) else { return Ok(()) };
+        loop {
+            let Ok(next) = tokio::time::timeout(self.budget.time_left(), rows.next()).await else {
+                *cut.lock() = self.budget.over();
+                return Ok(());
+            };
+            let Some(records) = next.transpose()? else { return Ok(()) };
+            if let Some(over) = self.budget.holds(total.size()) {
+                *cut.lock() = Some(over);
+                return Ok(());
+            }
+            let all = BooleanBuffer::new_set(records.num_rows());
+            let selected = if condition.is_exact { all } else { evaluator.narrow(&records, &all)? };
+            total.add(position, &records, &selected)?;
+        }
     }
 }
 

@@ -14,6 +14,7 @@ pub mod filter;
 mod fold;
 mod limits;
 mod nearest;
+mod remote;
 pub mod sql;
 
 pub use engine::{Config, Cursor, CursorError, Engine, EventQuery, EventStream, FollowStream, Followed, Order, Pick};

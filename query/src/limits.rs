@@ -52,6 +52,8 @@ pub enum CutReason {
     Memory,
     /// The time was over.
     Time,
+    /// ClickHouse did not answer: rows that are only there are missing.
+    Away,
 }
 
 impl CutReason {
@@ -63,6 +65,7 @@ impl CutReason {
             Self::Bytes => "bytes",
             Self::Memory => "memory",
             Self::Time => "time",
+            Self::Away => "away",
         }
     }
 }
@@ -88,6 +91,11 @@ pub(crate) struct Budget {
 impl Budget {
     pub(crate) fn new(limits: Limits) -> Self {
         Self { limits, started: Instant::now(), n_rows: 0, n_bytes: 0 }
+    }
+
+    /// What was allowed at first.
+    pub(crate) const fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// Rows that may still be given.

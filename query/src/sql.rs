@@ -18,7 +18,7 @@ use datafusion::execution::memory_pool::{GreedyMemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt as _;
-use hindcast_model::TableId;
+use hindcast_model::{TableId, TimeRange};
 use hindcast_storage::Snapshot;
 use tokio::sync::{mpsc, oneshot};
 
@@ -129,7 +129,8 @@ impl Work {
                     return;
                 }
                 Ok(None) => {
-                    let _gone = sender.send(Ok(Sent::End)).await;
+                    let away = self.misses_remote().then(|| Sent::Cut(budget.cut(CutReason::Away)));
+                    let _gone = sender.send(Ok(away.unwrap_or(Sent::End))).await;
                     return;
                 }
                 Ok(Some(Err(error))) => {
@@ -149,6 +150,11 @@ impl Work {
                 return;
             }
         }
+    }
+
+    /// Whether the answer may lack rows because ClickHouse does not answer.
+    fn misses_remote(&self) -> bool {
+        TableId::ALL.iter().any(|table| self.snapshot.is_remote_away(*table, TimeRange::ALL))
     }
 
     async fn plan(&self) -> Result<datafusion::execution::SendableRecordBatchStream, QueryError> {
@@ -192,7 +198,7 @@ impl Work {
         config.options_mut().execution.parquet.pushdown_filters = true;
         let context = SessionContext::new_with_config_rt(config, runtime);
         for table in TableId::ALL {
-            let provider = provider::Table::new(table, self.snapshot.clone(), self.engine.clone());
+            let provider = provider::Table::new(table, self.snapshot.clone(), &self.engine, self.limits);
             context.register_table(table.name(), Arc::new(provider)).map_err(explain)?;
         }
         provider::register_store(&context, &self.snapshot);

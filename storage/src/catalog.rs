@@ -4,9 +4,11 @@
 mod commit;
 mod expire;
 mod load;
+mod moved;
 mod stats;
 
 pub(crate) use commit::{Commit, NewSegment};
+pub(crate) use moved::MovedRows;
 pub(crate) use load::{Loaded, SegmentRow, segments};
 pub(crate) use stats::{ColumnStats, time_text};
 
@@ -70,6 +72,15 @@ impl CatalogError {
 pub(crate) struct TableIds {
     pub(crate) table_id: i64,
     pub(crate) column_ids: Vec<i64>,
+}
+
+/// How far a segment's rows have been sent to ClickHouse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shipment {
+    /// Inserts were tried, of so many rows each; of how many is not known where an earlier build began.
+    Begun { block_rows: Option<u64> },
+    /// All rows are there.
+    Done,
 }
 
 /// The open catalogue.
@@ -140,12 +151,16 @@ impl Catalog {
         &self.store_name
     }
 
-    /// Notes that a segment's rows are being sent elsewhere, or are there whole.
-    pub(crate) fn note_shipment(&self, id: SegmentId, is_done: bool) -> Result<(), CatalogError> {
+    /// Notes that a segment's rows are being sent elsewhere, so many at a time, or are there whole.
+    pub(crate) fn note_shipment(&self, id: SegmentId, shipment: Shipment) -> Result<(), CatalogError> {
         self.transact("write", |transaction| {
+            let (is_done, block_rows) = match shipment {
+                Shipment::Begun { block_rows } => (false, block_rows),
+                Shipment::Done => (true, None),
+            };
             transaction
-                .prepare_cached("INSERT OR REPLACE INTO hindcast_shipment VALUES (?1, ?2)")?
-                .execute(rusqlite::params![id.get(), is_done])
+                .prepare_cached("INSERT OR REPLACE INTO hindcast_shipment VALUES (?1, ?2, ?3)")?
+                .execute(rusqlite::params![id.get(), is_done, block_rows])
                 .map(drop)
         })
     }

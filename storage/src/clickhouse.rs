@@ -6,18 +6,34 @@
 //! that was answered by nobody is repeated with the same rows under the same deduplication token.
 
 mod block;
+mod remote;
+mod rows;
 mod schema;
 pub(crate) mod ship;
+pub(crate) mod watch;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use clickhouse::Client;
-use hindcast_model::Kind;
+use hindcast_model::{Kind, TableId};
 
+pub use remote::{Column, Limit, Remote, Select};
+pub use rows::RemoteRows;
 pub use schema::{Schema, SchemaError};
 
+pub(crate) use remote::View;
+
 use crate::config::ClickHouseConfig;
+use crate::ids::PartitionKey;
+
+/// The partition of sent rows that a partition is made of: that of the flows for a roll-up, else itself.
+pub(crate) const fn source_of(key: PartitionKey) -> PartitionKey {
+    match key.table {
+        TableId::Edges1m | TableId::Edges1h => PartitionKey { table: TableId::Flows, hour: key.hour },
+        _ => key,
+    }
+}
 
 /// Why the server did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -115,6 +131,23 @@ impl Connection {
         self.in_time(action, self.client.query_raw(query).fetch_one::<u64>()).await
     }
 
+    async fn rows<T>(&self, action: &'static str, query: &str) -> Result<Vec<T>, ClickHouseError>
+    where
+        T: clickhouse::RowOwned + clickhouse::RowRead,
+    {
+        self.in_time(action, self.client.query_raw(query).fetch_all::<T>()).await
+    }
+
+    /// Notes that rows of a store come here; once is enough, and more does no harm.
+    async fn note_store(&self, store: &str) -> Result<(), ClickHouseError> {
+        let database = &self.database;
+        let statement = format!(
+            "INSERT INTO {database}.stores (segment_store) SELECT '{store}' \
+             WHERE NOT EXISTS (SELECT 1 FROM {database}.stores WHERE segment_store = '{store}')"
+        );
+        self.execute("note who sends rows", &statement).await
+    }
+
     /// Inserts one block under a token; the same token is not inserted twice.
     async fn insert(
         &self,
@@ -129,6 +162,8 @@ impl Connection {
             .client
             .insert_formatted_with(statement)
             .with_setting("insert_deduplication_token", token)
+            // A block that was there already may not be in the roll-ups yet.
+            .with_setting("deduplicate_blocks_in_dependent_materialized_views", "1")
             .with_timeouts(Some(self.timeout), Some(self.timeout));
         for part in stream {
             insert.send(part).await.map_err(self.failed("take an insert"))?;

@@ -59,6 +59,10 @@ pub struct ClickHouseConfig {
     /// How long an insert or a question may take before it is tried again.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
+    /// Rows that are in ClickHouse leave the lake this long after their hour has ended; from then on they are read
+    /// there. Not set, they stay as long as retention keeps them.
+    #[serde(with = "humantime_serde")]
+    pub local_age: Option<Duration>,
     /// Segments that wait for the server, in bytes. When they take more, appends wait: then the disk is not filled
     /// however long the server is away. The log warns from three quarters on.
     pub max_backlog: ByteSize,
@@ -180,6 +184,7 @@ impl Default for ClickHouseConfig {
             password_file: PathBuf::new(),
             block_rows: 250_000,
             timeout: Duration::from_secs(60),
+            local_age: None,
             max_backlog: ByteSize::gib(50),
         }
     }

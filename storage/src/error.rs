@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hindcast_model::{Kind, SchemaError, TableId};
 
 use crate::catalog::CatalogError;
+use crate::clickhouse::ClickHouseError;
 use crate::log::LogError;
 use crate::seal::write::WriteError;
 use crate::tier::TierError;
@@ -143,6 +144,30 @@ pub enum ReadError {
         #[source]
         source: Arc<object_store::Error>,
     },
+    /// ClickHouse failed.
+    #[error("cannot read {table} in ClickHouse")]
+    Remote {
+        /// The table.
+        table: TableId,
+        /// Why.
+        #[source]
+        source: Arc<ClickHouseError>,
+    },
+    /// ClickHouse did not answer when it was last asked.
+    #[error("rows of {table} are in ClickHouse, which does not answer")]
+    Away {
+        /// The table.
+        table: TableId,
+    },
+    /// ClickHouse answered something that is not understood.
+    #[error("cannot understand what ClickHouse says of {table}")]
+    RemoteForm {
+        /// The table.
+        table: TableId,
+        /// How it shows.
+        #[source]
+        source: Arc<arrow::error::ArrowError>,
+    },
     /// The file is not what was written.
     #[error("segment {path} is damaged")]
     Corrupt {
@@ -164,6 +189,9 @@ impl ReadError {
                 _ => Kind::Unavailable,
             },
             Self::Corrupt { .. } => Kind::Corrupt,
+            Self::Remote { source, .. } => source.kind(),
+            Self::RemoteForm { .. } => Kind::Internal,
+            Self::Away { .. } => Kind::Unavailable,
         }
     }
 }

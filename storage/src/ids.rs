@@ -41,7 +41,7 @@ impl fmt::Display for Lsn {
 }
 
 /// The number of a segment: `data_file_id` of the catalogue. Never used for two committed files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct SegmentId(u64);
 
 impl SegmentId {

@@ -29,10 +29,14 @@ mod tail;
 mod tier;
 
 pub use catalog::CatalogError;
-pub use clickhouse::{ClickHouseError, Schema as ClickHouseSchema, SchemaError as ClickHouseSchemaError};
+pub use clickhouse::{
+    ClickHouseError, Column as RemoteColumn, Limit as RemoteLimit, Remote, RemoteRows, Schema as ClickHouseSchema,
+    SchemaError as ClickHouseSchemaError, Select as RemoteSelect,
+};
 pub use config::{Config, ConfigError, OnCorruption, ValidConfig};
 pub use error::{AppendError, OpenError, ReadError, SealError};
 pub use ids::{Hour, Lsn, PartitionKey, SegmentId};
+pub use maintain::MovedOut;
 pub use memory::{MemoryBatch, shrink_dictionary};
 pub use seal::rollup;
 pub use seal::write::WriteError;

@@ -1,9 +1,12 @@
 //! Looking after segments: retention, compaction of small ones, deletion of files nobody names.
 
 mod compact;
+mod move_out;
 mod retain;
 
 pub(crate) use compact::{Kind, read};
+pub use move_out::MovedOut;
+pub(crate) use move_out::move_out;
 
 use std::sync::Arc;
 
@@ -18,6 +21,9 @@ pub(crate) async fn run(shared: Arc<Shared>, cancel: CancellationToken) -> Resul
     let worker = Arc::clone(&shared);
     blocking(move || -> Result<(), SealError> {
         retain::retire(&worker)?;
+        if let Some(age) = worker.config.clickhouse.local_age.filter(|_| worker.has_clickhouse()) {
+            move_out(&worker, worker.clock.now().saturating_sub(age))?;
+        }
         compact::compact(&worker, &cancel)?;
         retain::sweep(&worker)
     })

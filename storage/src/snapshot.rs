@@ -6,7 +6,8 @@ use std::sync::Arc;
 use hindcast_model::{TableId, TimeRange, Timestamp};
 use object_store::ObjectStore;
 
-use crate::ids::{Lsn, PartitionKey};
+use crate::clickhouse::{Remote, View};
+use crate::ids::{Lsn, PartitionKey, SegmentId};
 use crate::memory::{MemoryBatch, State};
 use crate::segment::Segment;
 
@@ -21,6 +22,8 @@ struct Held {
     memory: Vec<(PartitionKey, Arc<Vec<MemoryBatch>>)>,
     segments: BTreeMap<TableId, Arc<Vec<Arc<Segment>>>>,
     store: Arc<dyn ObjectStore>,
+    /// The ClickHouse server, where one is configured.
+    view: Option<View>,
 }
 
 /// What a snapshot holds of a table.
@@ -34,10 +37,12 @@ pub struct TableStats {
     pub n_segments: usize,
     /// Rows in memory.
     pub memory_rows: u64,
+    /// Rows of this store that are in ClickHouse and no longer in segments.
+    pub moved_rows: u64,
 }
 
 impl Snapshot {
-    pub(crate) fn of(state: &State, store: Arc<dyn ObjectStore>) -> Self {
+    pub(crate) fn of(state: &State, store: Arc<dyn ObjectStore>, view: Option<View>) -> Self {
         let frozen = state.frozen.iter().map(|frozen| (frozen.key, Arc::clone(&frozen.batches)));
         let open = state.open.iter().map(|(key, open)| (*key, Arc::clone(&open.batches)));
         Self(Arc::new(Held {
@@ -45,6 +50,7 @@ impl Snapshot {
             memory: frozen.chain(open).collect(),
             segments: state.segments.clone(),
             store,
+            view,
         }))
     }
 
@@ -78,6 +84,28 @@ impl Snapshot {
             .collect()
     }
 
+    /// Rows of a table in `range` that are in ClickHouse and not in this snapshot's segments or memory; `None` if there
+    /// are none.
+    #[must_use]
+    pub fn remote(&self, table: TableId, range: TimeRange) -> Option<Remote> {
+        self.0.view.as_ref()?.remote(table, range, |key| self.here(key))
+    }
+
+    /// Whether rows of a table in `range` may be missing, because ClickHouse is to be asked for them and does not answer.
+    #[must_use]
+    pub fn is_remote_away(&self, table: TableId, range: TimeRange) -> bool {
+        let Some(view) = self.0.view.as_ref().filter(|view| view.is_away()) else { return false };
+        table != TableId::Ingested && (view.may_have_others || self.remote(table, range).is_some())
+    }
+
+    /// The segments that hold rows of a partition, if it has any rows here.
+    fn here(&self, key: PartitionKey) -> Option<Vec<SegmentId>> {
+        let segments = self.0.segments.get(&key.table).into_iter().flat_map(|segments| segments.iter());
+        let ids = segments.filter(|segment| segment.hour == key.hour).map(|segment| segment.id).collect::<Vec<_>>();
+        let is_in_memory = || self.0.memory.iter().any(|(found, _)| *found == key);
+        (!ids.is_empty() || is_in_memory()).then_some(ids)
+    }
+
     /// Where the paths of segments lead.
     #[must_use]
     pub fn object_store(&self) -> Arc<dyn ObjectStore> {
@@ -92,7 +120,8 @@ impl Snapshot {
         let batches =
             self.0.memory.iter().filter(|(key, _)| key.table == table).flat_map(|(_, batches)| batches.iter());
         let unsealed = batches.map(|batch| (batch.min_time, batch.max_time));
-        sealed.chain(unsealed).reduce(|held, next| (held.0.min(next.0), held.1.max(next.1)))
+        let remote = self.remote(table, TimeRange::ALL).map(|remote| remote.bounds());
+        sealed.chain(unsealed).chain(remote).reduce(|held, next| (held.0.min(next.0), held.1.max(next.1)))
     }
 
     /// Rows and bytes of a table.
@@ -109,6 +138,8 @@ impl Snapshot {
         for batch in batches {
             stats.memory_rows += u64::try_from(batch.records.num_rows()).unwrap_or_default();
         }
+        let moved = self.0.view.iter().flat_map(|view| view.moved.iter()).filter(|(key, _)| key.table == table);
+        stats.moved_rows = moved.map(|(_, rows)| rows.n_rows).sum();
         stats
     }
 }

@@ -10,7 +10,7 @@ pub(crate) use shared::{Shared, blocking};
 
 use std::sync::Arc;
 
-use hindcast_model::{Batch, Clock, TableId};
+use hindcast_model::{Batch, Clock, TableId, Timestamp};
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -25,7 +25,7 @@ use crate::log::writer::Payload;
 use crate::snapshot::Snapshot;
 use crate::status::StoreStatus;
 use crate::tail::Tail;
-use crate::{maintain, memory};
+use crate::{MovedOut, maintain, memory};
 
 /// Batches that become durable together or not at all.
 #[derive(Clone, Debug, Default)]
@@ -81,6 +81,8 @@ impl Store {
         tracker.spawn(background::seal_loop(Arc::clone(&opened.shared), log.downgrade(), cancel.clone()));
         tracker.spawn(background::maintain_loop(Arc::clone(&opened.shared), cancel.clone()));
         if opened.shared.has_clickhouse() {
+            crate::clickhouse::watch::first_look(&opened.shared).await;
+            tracker.spawn(crate::clickhouse::watch::watch_loop(Arc::clone(&opened.shared), cancel.clone()));
             tracker.spawn(crate::clickhouse::ship::ship_loop(Arc::clone(&opened.shared), cancel.clone()));
         }
         let guard = cancel.clone().drop_guard();
@@ -149,6 +151,24 @@ impl Store {
     /// A segment or the catalogue cannot be read or written.
     pub async fn maintain(&self) -> Result<(), SealError> {
         maintain::run(Arc::clone(&self.0.shared), self.0.cancel.clone()).await
+    }
+
+    /// Takes out of the lake what ended before `before` and is in ClickHouse: from then on it is read there. Hours with
+    /// rows that are not there yet stay.
+    ///
+    /// # Errors
+    /// The catalogue cannot be written.
+    pub async fn move_out(&self, before: Timestamp) -> Result<MovedOut, SealError> {
+        let _one_at_a_time = self.0.shared.maintaining.lock().await;
+        let shared = Arc::clone(&self.0.shared);
+        blocking(move || maintain::move_out(&shared, before)).await
+    }
+
+    /// How many segments have rows that are to be sent to ClickHouse and are not there yet; 0 where none is configured.
+    #[must_use]
+    pub fn n_unsent(&self) -> usize {
+        let shared = &self.0.shared;
+        if shared.has_clickhouse() { crate::clickhouse::ship::waiting(shared).len() } else { 0 }
     }
 
     /// What the store says of itself.

@@ -14,3 +14,4 @@ mod oracle;
 mod recordings;
 mod round_trip;
 mod tidy;
+mod tiers;

@@ -9,6 +9,7 @@ use hindcast_storage::Segment;
 
 use super::read::SegmentReader;
 use super::statistics::time_bounds;
+use crate::remote::{Span, Window};
 
 /// The column that a table is ordered and partitioned by.
 pub(crate) const fn time_column(table: TableId) -> &'static str {
@@ -66,6 +67,10 @@ pub(crate) enum Part {
     Group(Arc<SegmentReader>, usize),
     /// Rows in memory.
     Memory(RecordBatch),
+    /// Rows in ClickHouse that were not asked for yet.
+    Remote(Span),
+    /// Rows in ClickHouse that are on their way, in order.
+    Window(Window),
 }
 
 impl Part {
@@ -81,6 +86,8 @@ impl Part {
                 })
             }
             Self::Memory(_) => return false,
+            // The server leaves out what lies beyond.
+            Self::Remote(_) | Self::Window(_) => return true,
         };
         range.covers(min, max)
     }

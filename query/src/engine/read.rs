@@ -242,5 +242,6 @@ pub(crate) async fn read_part(
             Ok(found.map(|found| found.records))
         }
         Part::Segment(segment) => Err(QueryError::Invalid(format!("segment {} was not opened", segment.id))),
+        Part::Remote(_) | Part::Window(_) => Err(QueryError::Invalid("rows in ClickHouse are asked for".to_owned())),
     }
 }

@@ -3,7 +3,9 @@
 //!
 //! Nothing is ever sorted but what is kept, and with a number of rows asked for no more than about that many are.
 
-use std::collections::{BinaryHeap, HashMap};
+mod remote;
+
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -26,6 +28,7 @@ use super::stream::Sent;
 use super::{Cursor, EventQuery, Order, Pick};
 use crate::filter::{Evaluator, Filter};
 use crate::limits::Budget;
+use crate::remote::Span;
 use crate::{Cut, CutReason, QueryError};
 
 /// Rows that are read together.
@@ -93,10 +96,13 @@ pub(super) struct Walk {
     reader: Arc<Reader>,
     stop: Arc<AtomicBool>,
     queue: BinaryHeap<Queued>,
-    opened: Vec<Part>,
+    opened: HashMap<u32, Part>,
+    n_opened: u32,
     /// Ordered by rank.
     pending: Vec<Match>,
     held: Vec<RecordBatch>,
+    /// Whether rows may be missing because ClickHouse does not answer.
+    is_away: bool,
 }
 
 impl Walk {
@@ -132,9 +138,11 @@ impl Walk {
             reader,
             stop,
             queue: BinaryHeap::new(),
-            opened: Vec::new(),
+            opened: HashMap::new(),
+            n_opened: 0,
             pending: Vec::new(),
             held: Vec::new(),
+            is_away: scope == Scope::All && snapshot.is_remote_away(query.table, range),
         };
         for segment in snapshot.segments(query.table, range).into_iter().filter(|segment| scope.has(segment)) {
             let rank = direction.first_rank(segment.min_time.as_nanos(), segment.max_time.as_nanos());
@@ -144,6 +152,11 @@ impl Walk {
         for batch in memory {
             let rank = direction.first_rank(batch.min_time.as_nanos(), batch.max_time.as_nanos());
             walk.queue.push(Queued { rank, part: Part::Memory(batch.records) });
+        }
+        if scope == Scope::All
+            && let Some(remote) = snapshot.remote(query.table, range).filter(|remote| !remote.is_away())
+        {
+            walk.queue_span(Span::new(remote));
         }
         walk
     }
@@ -178,7 +191,7 @@ impl Walk {
             }
         };
         self.give_held(sender).await?;
-        if let Some(cut) = cut {
+        if let Some(cut) = cut.or_else(|| self.is_away.then(|| self.budget.cut(CutReason::Away))) {
             send(sender, Sent::Cut(cut)).await;
         }
         Ok(())
@@ -191,7 +204,7 @@ impl Walk {
             if self.budget.over().is_some() {
                 return Ok(true);
             }
-            self.open(next.part, 1).await?;
+            self.open(next, 1).await?;
         }
         Ok(true)
     }
@@ -217,10 +230,7 @@ impl Walk {
                 return Ok(Found::Cut(cut));
             }
             let Some(next) = self.queue.pop() else { return Ok(Found::End) };
-            match next.part {
-                Part::Group(reader, group) => self.open_groups((reader, group), target).await?,
-                part => self.open(part, target).await?,
-            }
+            self.open(next, target).await?;
             if self.stop.load(Ordering::Relaxed) {
                 return Ok(Found::End);
             }
@@ -237,7 +247,8 @@ impl Walk {
         wanted.min(left).saturating_add(at_cursor).min(CHUNK_ROWS.saturating_add(at_cursor))
     }
 
-    async fn open(&mut self, part: Part, target: usize) -> Result<(), QueryError> {
+    /// Opens a part, no row of which comes before `rank`.
+    async fn open(&mut self, Queued { rank, part }: Queued, target: usize) -> Result<(), QueryError> {
         match part {
             Part::Segment(segment) => self.open_segment(&segment).await,
             Part::Group(reader, group) => self.open_groups((reader, group), target).await,
@@ -246,6 +257,11 @@ impl Walk {
                 self.keep(Part::Memory(records), found, target);
                 Ok(())
             }
+            Part::Remote(span) => {
+                self.open_span(span, target);
+                Ok(())
+            }
+            Part::Window(window) => self.open_window(rank, window, target).await,
         }
     }
 
@@ -269,7 +285,7 @@ impl Walk {
             let next = self.queue.pop().map(|queued| queued.part);
             groups.extend(next.and_then(|part| match part {
                 Part::Group(reader, group) => Some((reader, group)),
-                Part::Segment(_) | Part::Memory(_) => None,
+                Part::Segment(_) | Part::Memory(_) | Part::Remote(_) | Part::Window(_) => None,
             }));
         }
         if let ([(reader, group)], true) = (groups.as_slice(), self.filter.is_true()) {
@@ -344,8 +360,9 @@ impl Walk {
         }
         // Rows at the cursor may turn out to lie before it: they take no place.
         let cursor = self.after.map(|after| self.direction.rank(after.time.as_nanos()));
-        let number = u32::try_from(self.opened.len()).unwrap_or(u32::MAX);
-        self.opened.push(part);
+        let number = self.n_opened;
+        self.n_opened = number.saturating_add(1);
+        self.opened.insert(number, part);
         self.pending.extend(found.into_iter().map(|(rank, row)| Match { rank, part: number, row }));
         self.pending.sort_unstable_by_key(|found| (found.rank, found.part, found.row));
         let n_at_cursor = cursor.map_or(0, |cursor| self.pending.partition_point(|found| found.rank <= cursor));
@@ -370,13 +387,13 @@ impl Walk {
         let mut sealed = Vec::new();
         for (part, mut rows) in by_part {
             rows.sort_unstable();
-            match usize::try_from(part).ok().and_then(|part| self.opened.get(part)) {
+            match self.opened.get(&part) {
                 Some(Part::Memory(records)) => {
                     slots.insert(part, (batches.len(), None));
                     batches.push(shape(records, &self.needed)?);
                 }
                 Some(Part::Group(reader, group)) => sealed.push((part, Arc::clone(reader), *group, rows)),
-                Some(Part::Segment(_)) | None => {}
+                Some(Part::Segment(_) | Part::Remote(_) | Part::Window(_)) | None => {}
             }
         }
         for ((part, _, _, rows), records) in sealed.iter().zip(self.fetch(&sealed).await?) {
@@ -395,7 +412,16 @@ impl Walk {
         let joined = interleave_record_batch(&batches.iter().collect::<Vec<_>>(), &places)
             .and_then(|joined| compact(&joined))
             .map_err(QueryError::internal("put rows in order"))?;
+        self.release();
         Ok(joined)
+    }
+
+    /// Lets go of rows that came from ClickHouse once all of them are given.
+    fn release(&mut self) {
+        if self.opened.values().any(|part| matches!(part, Part::Memory(_))) {
+            let needed = self.pending.iter().map(|found| found.part).collect::<HashSet<_>>();
+            self.opened.retain(|number, _| needed.contains(number));
+        }
     }
 
     /// Rows of row groups, in full. The columns of one are read by several threads if there are few row groups.

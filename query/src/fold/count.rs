@@ -13,6 +13,7 @@ use super::values::numbered;
 use super::{Accumulator, Scan, cut_rows, fold, held};
 use crate::engine::{Sealed, time_column, times};
 use crate::filter::{Filter, TextTest};
+use crate::remote::{Aggregate, Grouping, ROWS};
 use crate::{Cut, Engine, Limits, QueryError};
 
 /// Most buckets of a histogram.
@@ -137,7 +138,9 @@ impl Accumulator for Tally {
     fn add(&mut self, scan: usize, records: &RecordBatch, selected: &BooleanBuffer) -> Result<(), QueryError> {
         let array = self.by.map(|column| records.column_by_name(column));
         let values = numbered(array.flatten(), records.num_rows())?;
-        let weight = self.weights.get(scan).copied().flatten().and_then(|name| records.column_by_name(name));
+        // A row that stands for several says how many.
+        let weight = self.weights.get(scan).copied().flatten().unwrap_or(ROWS);
+        let weight = records.column_by_name(weight);
         let weight = weight.and_then(|array| array.as_primitive_opt::<UInt64Type>());
         let times = self.times.get(scan).map_or(&[][..], |name| times(records, name));
         let mut counts = vec![0_u64; values.names.len() * self.n_buckets];
@@ -340,14 +343,19 @@ impl Engine {
         let columns = |table: TableId| {
             by_column.iter().copied().chain(weigh(table)).chain(bucketed_by(table)).collect::<Vec<_>>()
         };
+        let grouping = Grouping {
+            aggregates: ["flow_count", "flows", "rows"].map(|weight| (weight, Aggregate::Sum)).into(),
+            bucket: (n_buckets > 1).then_some((start, width)),
+        };
         let scans = if table == TableId::Flows && rolls_up(&filter, &by_column) {
             let (raw, rolled) = (columns(TableId::Flows), columns(TableId::Edges1m));
             let bucket = (n_buckets > 1).then_some(width);
-            let needs = Needs { raw: &raw, rolled: &rolled };
+            let needs = Needs { raw: &raw, rolled: &rolled, raw_grouping: Some(grouping.clone()), rolled_grouping: grouping };
             scans(&snapshot, range, &filter, &needs, bucket)
         } else {
             // Asked for as a table of its own, a roll-up's rows are rows.
-            vec![Scan { table, range, filter, columns: columns(table), sealed: Sealed::All, unsealed: true }]
+            let grouping = Some(grouping);
+            vec![Scan { table, range, filter, columns: columns(table), sealed: Sealed::All, unsealed: true, grouping }]
         };
         let rows_only =
             |scan: &Scan| if scan.table == table && table != TableId::Flows { None } else { weigh(scan.table) };

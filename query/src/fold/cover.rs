@@ -6,6 +6,7 @@ use hindcast_storage::Snapshot;
 use super::{Scan, held};
 use crate::engine::Sealed;
 use crate::filter::Filter;
+use crate::remote::Grouping;
 
 /// Width of a bucket of `edges_1m`, in nanoseconds.
 const MINUTE_NS: i64 = 60_000_000_000;
@@ -55,6 +56,10 @@ pub(super) struct Needs<'a> {
     pub(super) raw: &'a [&'static str],
     /// Columns of roll-ups.
     pub(super) rolled: &'a [&'static str],
+    /// What of flows is not told apart.
+    pub(super) raw_grouping: Option<Grouping>,
+    /// What of roll-ups is not told apart.
+    pub(super) rolled_grouping: Grouping,
 }
 
 /// The scans that together see every flow of `range` once. `width` is that of the answer's buckets, which begin at
@@ -73,6 +78,7 @@ pub(super) fn scans(
         columns: needs.raw.to_vec(),
         sealed,
         unsealed,
+        grouping: needs.raw_grouping.clone(),
     };
     let Some(within) = held(snapshot, &[TableId::Flows, TableId::Edges1m, TableId::Edges1h], range) else {
         return Vec::new();
@@ -88,6 +94,7 @@ pub(super) fn scans(
         columns: needs.rolled.to_vec(),
         sealed: Sealed::All,
         unsealed: false,
+        grouping: Some(needs.rolled_grouping.clone()),
     };
     let mut by_minute = Vec::new();
     let mut scans = Vec::new();
@@ -110,13 +117,21 @@ pub(super) fn scans(
 /// From when on `edges_1m`, with the segments of flows that are not folded in it, has every sealed flow.
 fn minutes_since(snapshot: &Snapshot) -> Timestamp {
     let first = snapshot.held_range(TableId::Edges1m).map_or(Timestamp::MAX, |held| held.0);
+    // In ClickHouse every flow is folded when it comes, but minutes may be kept for a shorter time than flows.
+    let there = |table| snapshot.remote(table, TimeRange::ALL).map(|remote| remote.bounds().0.bucket(MINUTE_NS));
+    let kept = match (there(TableId::Flows), there(TableId::Edges1m)) {
+        (Some(flows), Some(minutes)) if flows < minutes => minutes,
+        (Some(_), None) => Timestamp::MAX,
+        _ => Timestamp::MIN,
+    };
     // A segment that was folded and whose roll-up is before the first one kept has lost it to retention.
     let lost = snapshot
         .segments(TableId::Flows, TimeRange::ALL)
         .into_iter()
         .filter(|segment| segment.has_minutes && segment.min_time < first)
         .map(|segment| segment.max_time.as_nanos());
-    lost.max().map_or(Timestamp::MIN, |last| Timestamp::from_nanos(last.saturating_add(MINUTE_NS)))
+    let here = lost.max().map_or(Timestamp::MIN, |last| Timestamp::from_nanos(last.saturating_add(MINUTE_NS)));
+    here.max(kept)
 }
 
 /// The whole buckets inside of a range, not before the one in which the roll-ups begin.

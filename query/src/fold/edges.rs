@@ -16,8 +16,9 @@ use hindcast_storage::rollup;
 
 use super::cover::{Needs, rolls_up, scans};
 use super::{Accumulator, Scan, fold};
-use crate::engine::{Sealed, folded_from, shape};
+use crate::engine::{Sealed, folded_from, shape, time_column};
 use crate::filter::Filter;
+use crate::remote::{Aggregate, Grouping};
 use crate::{Cut, Engine, Limits, QueryError};
 
 /// Columns of `edges` that tell edges apart: those between the bucket's time and the first sum.
@@ -46,6 +47,18 @@ const fn joining(column: &str) -> Joining {
         b"last_seen" | b"latency_max_ns" => Joining::Greatest,
         _ => Joining::Sum,
     }
+}
+
+/// How rows of `edges` that ClickHouse has are joined there.
+fn grouping() -> Grouping {
+    let measures = edges::COLUMNS.iter().skip(KEYS.end).map(|column| match joining(column.name) {
+        Joining::Sum => (column.name, Aggregate::Sum),
+        Joining::Least => (column.name, Aggregate::Least),
+        Joining::Greatest => (column.name, Aggregate::Greatest),
+    });
+    // Buckets are not told apart either.
+    let buckets = std::iter::once((time_column(TableId::Edges1h), Aggregate::Least));
+    Grouping { aggregates: buckets.chain(measures).collect(), bucket: None }
 }
 
 /// The names of all columns of `edges`.
@@ -209,9 +222,10 @@ impl Engine {
         let rolled = columns();
         let raw = folded_from(&rolled);
         let scans = if rolls_up(&filter, &[]) {
-            scans(&snapshot, range, &filter, &Needs { raw: &raw, rolled: &rolled }, None)
+            scans(&snapshot, range, &filter, &Needs { raw: &raw, rolled: &rolled, raw_grouping: None, rolled_grouping: grouping() }, None)
         } else {
-            vec![Scan { table: TableId::Flows, range, filter, columns: raw, sealed: Sealed::All, unsealed: true }]
+            let columns = raw;
+            vec![Scan { table: TableId::Flows, range, filter, columns, sealed: Sealed::All, unsealed: true, grouping: None }]
         };
         let converter = Arc::new(key_converter()?);
         let make = move || Folded::new(Arc::clone(&converter));

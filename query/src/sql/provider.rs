@@ -32,8 +32,10 @@ use hindcast_model::{TableId, TimeRange, Timestamp};
 use hindcast_storage::{Segment, Snapshot};
 use parquet::arrow::async_reader::AsyncFileReader;
 
-use crate::Engine;
+use crate::{Engine, Limits};
 use crate::engine::{Part, Reader, SegmentBytes, inside, read_folded, shape, time_column, unrolled};
+
+mod remote;
 
 /// The name under which the segments' store is known to a session.
 const STORE_URL: &str = "hindcast://segments";
@@ -44,6 +46,7 @@ pub(super) struct Table {
     schema: SchemaRef,
     snapshot: Snapshot,
     reader: Arc<Reader>,
+    limits: Limits,
 }
 
 impl fmt::Debug for Table {
@@ -53,8 +56,8 @@ impl fmt::Debug for Table {
 }
 
 impl Table {
-    pub(super) fn new(table: TableId, snapshot: Snapshot, engine: Engine) -> Self {
-        Self { table, schema: table.schema(), snapshot, reader: engine.reader() }
+    pub(super) fn new(table: TableId, snapshot: Snapshot, engine: &Engine, limits: Limits) -> Self {
+        Self { table, schema: table.schema(), snapshot, reader: engine.reader(), limits }
     }
 
     /// Segments with a row in the time asked for. Of those that lie in it whole the time need not be read.
@@ -265,6 +268,7 @@ impl TableProvider for Table {
         let mut plans = self.segments(state, &asked, limit).await?;
         plans.extend(self.memory(state, &asked)?);
         plans.extend(self.unrolled(state, &asked).await?);
+        plans.extend(remote::plan(self, &asked)?);
         match (plans.pop(), plans.is_empty()) {
             (Some(only), true) => Ok(only),
             (Some(last), false) => {

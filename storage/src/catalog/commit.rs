@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hindcast_model::{TableId, Timestamp};
 use rusqlite::{Transaction, params};
 
+use super::moved::{MovedRows, note};
 use super::{ColumnStats, TableIds, time_text};
 use crate::ids::{Lsn, PartitionKey, SegmentId, time_column};
 
@@ -37,6 +38,8 @@ pub(crate) struct Commit<'a> {
     pub(crate) added: &'a [NewSegment],
     pub(crate) removed: &'a [(SegmentId, TableId)],
     pub(crate) marks: &'a [(PartitionKey, Lsn)],
+    /// What leaves the lake for ClickHouse.
+    pub(crate) moved: &'a [(PartitionKey, MovedRows)],
     /// The log before this is no longer needed once the commit is durable.
     pub(crate) oldest_needed: Lsn,
     /// Positions up to here were given out.
@@ -66,6 +69,7 @@ pub(super) fn apply(transaction: &Transaction<'_>, tables: &Tables, commit: &Com
         add(transaction, added, ids, snapshot)?;
         changes.push(format!("inserted_into_table:{}", ids.table_id));
     }
+    note(transaction, commit.moved)?;
     changes.sort_unstable();
     changes.dedup();
     transaction
@@ -130,7 +134,7 @@ fn add(transaction: &Transaction<'_>, added: &NewSegment, ids: &TableIds, snapsh
         ],
     )?;
     if added.is_shipped {
-        transaction.prepare_cached("INSERT INTO hindcast_shipment VALUES (?1, 1)")?.execute([added.id.get()])?;
+        transaction.prepare_cached("INSERT INTO hindcast_shipment VALUES (?1, 1, NULL)")?.execute([added.id.get()])?;
     }
     let mut stats = transaction.prepare_cached(
         "INSERT INTO ducklake_file_column_stats(data_file_id, table_id, column_id, column_size_bytes, value_count,

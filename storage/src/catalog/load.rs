@@ -6,7 +6,8 @@ use hindcast_model::{ColumnKind, TableId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-use super::{TableIds, time_text};
+use super::moved::{self, MovedRows};
+use super::{Shipment, TableIds, time_text};
 use crate::ids::{Hour, Lsn, PartitionKey, SegmentId};
 
 /// A segment the catalogue names.
@@ -33,8 +34,10 @@ pub(crate) struct SegmentRow {
 pub(crate) struct Loaded {
     pub(crate) segments: Vec<SegmentRow>,
     pub(crate) marks: BTreeMap<PartitionKey, Lsn>,
-    /// Segments whose rows are being sent to ClickHouse (false) or are there whole.
-    pub(crate) shipments: BTreeMap<SegmentId, bool>,
+    /// Segments whose rows are being sent to ClickHouse or are there whole.
+    pub(crate) shipments: BTreeMap<SegmentId, Shipment>,
+    /// What left the lake for ClickHouse.
+    pub(crate) moved: BTreeMap<PartitionKey, MovedRows>,
     /// The log from here on is needed.
     pub(crate) oldest_needed: Lsn,
     /// Positions up to here were given out.
@@ -261,9 +264,13 @@ pub(super) fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
             loaded.marks.insert(PartitionKey { table, hour }, lsn);
         }
     }
-    let mut statement = connection.prepare("SELECT data_file_id, is_done FROM hindcast_shipment")?;
-    let shipments = statement.query_map([], |row| Ok((SegmentId::new(row.get(0)?), row.get(1)?)))?;
+    let mut statement = connection.prepare("SELECT data_file_id, is_done, block_rows FROM hindcast_shipment")?;
+    let shipments = statement.query_map([], |row| {
+        let shipment = if row.get(1)? { Shipment::Done } else { Shipment::Begun { block_rows: row.get(2)? } };
+        Ok((SegmentId::new(row.get(0)?), shipment))
+    })?;
     loaded.shipments = shipments.collect::<rusqlite::Result<_>>()?;
+    loaded.moved = moved::load(connection)?;
     Ok(loaded)
 }
 

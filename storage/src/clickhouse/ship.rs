@@ -7,7 +7,7 @@ use hindcast_model::{TableId, report};
 use tokio_util::sync::CancellationToken;
 
 use super::{ClickHouseError, Connection, Schema, SchemaError, block};
-use crate::catalog::CatalogError;
+use crate::catalog::{CatalogError, Shipment};
 use crate::error::SealError;
 use crate::ids::{SegmentId, time_column};
 use crate::maintain;
@@ -15,7 +15,7 @@ use crate::segment::Segment;
 use crate::store::{Shared, blocking};
 
 /// Tables whose rows are sent. Roll-ups are the server's own business, and what was read is this recorder's.
-const SENT: [TableId; 6] = [
+pub(crate) const SENT: [TableId; 6] = [
     TableId::Flows,
     TableId::RuntimeEvents,
     TableId::AgentEvents,
@@ -55,12 +55,12 @@ pub(crate) fn is_sent(table: TableId) -> bool {
 }
 
 /// Segments that are not sent to their end, the oldest first.
-fn waiting(shared: &Shared) -> Vec<Arc<Segment>> {
+pub(crate) fn waiting(shared: &Shared) -> Vec<Arc<Segment>> {
     let mut waiting: Vec<Arc<Segment>> = {
         let state = shared.state.read();
         let segments = SENT.iter().filter_map(|table| state.segments.get(table)).flat_map(|segments| segments.iter());
         let shipments = shared.shipments.lock();
-        segments.filter(|segment| shipments.get(&segment.id) != Some(&true)).map(Arc::clone).collect()
+        segments.filter(|segment| shipments.get(&segment.id) != Some(&Shipment::Done)).map(Arc::clone).collect()
     };
     waiting.sort_by_key(|segment| segment.id);
     waiting
@@ -123,19 +123,13 @@ async fn send(shared: &Arc<Shared>, segment: &Arc<Segment>, is_checked: &mut boo
         *is_checked = true;
     }
     let connection = Connection::new(&shared.config.clickhouse)?;
-    let mut found = 0;
-    if shared.shipments.lock().contains_key(&segment.id) {
-        found = arrived(shared, &connection, segment).await?;
-    } else {
-        shared.ship(segment.id, false).await?;
-    }
+    let (block_rows, mut start) = begin(shared, &connection, segment).await?;
     let read = Arc::clone(segment);
     let batches = blocking(move || maintain::read(&read)).await;
     let batches = Arc::new(batches.map_err(|source| ShipError::Read(segment.id, source))?);
     let n_rows: usize = batches.iter().map(arrow::array::RecordBatch::num_rows).sum();
-    let mut start = usize::try_from(found).unwrap_or(usize::MAX);
     while start < n_rows {
-        let n_block = shared.config.clickhouse.block_rows.min(n_rows - start);
+        let n_block = block_rows.min(n_rows - start);
         let (batches, store, id, table) =
             (Arc::clone(&batches), shared.catalog.store_name().to_owned(), segment.id, segment.table);
         let block = blocking(move || block::encode(table, &batches, (start, n_block), &store, id)).await;
@@ -145,8 +139,33 @@ async fn send(shared: &Arc<Shared>, segment: &Arc<Segment>, is_checked: &mut boo
         shared.metrics.shipped_rows.inc_by(u64::try_from(n_block).unwrap_or(0));
         start += n_block;
     }
-    shared.ship(segment.id, true).await?;
+    shared.ship(segment.id, Shipment::Done).await?;
     Ok(())
+}
+
+/// Rows of an insert, and the row that sending begins or goes on with.
+///
+/// The last block that arrived is sent again: the server knows it by its token and leaves its rows out, but where it
+/// ended before it folded them into the roll-ups it folds them now.
+async fn begin(
+    shared: &Arc<Shared>,
+    connection: &Connection,
+    segment: &Segment,
+) -> Result<(usize, usize), ShipError> {
+    let configured = shared.config.clickhouse.block_rows;
+    let begun = shared.shipments.lock().get(&segment.id).copied();
+    let Some(Shipment::Begun { block_rows }) = begun else {
+        connection.note_store(shared.catalog.store_name()).await?;
+        let block_rows = u64::try_from(configured).ok();
+        shared.ship(segment.id, Shipment::Begun { block_rows }).await?;
+        return Ok((configured, 0));
+    };
+    let found = usize::try_from(arrived(shared, connection, segment).await?).unwrap_or(usize::MAX);
+    match block_rows.and_then(|rows| usize::try_from(rows).ok()).filter(|rows| *rows > 0) {
+        Some(rows) => Ok((rows, found.saturating_sub(1) / rows * rows)),
+        // Begun by a build that did not note it: what has arrived is all that is known.
+        None => Ok((configured, found)),
+    }
 }
 
 /// How many rows of a segment that was begun have arrived: its first ones, since blocks are sent in order and each
@@ -172,10 +191,10 @@ async fn arrived(shared: &Shared, connection: &Connection, segment: &Segment) ->
 
 impl Shared {
     /// Notes that a segment is being sent, or is there whole.
-    async fn ship(self: &Arc<Self>, id: SegmentId, is_done: bool) -> Result<(), CatalogError> {
+    async fn ship(self: &Arc<Self>, id: SegmentId, shipment: Shipment) -> Result<(), CatalogError> {
         let shared = Arc::clone(self);
-        blocking(move || shared.catalog.note_shipment(id, is_done)).await?;
-        self.shipments.lock().insert(id, is_done);
+        blocking(move || shared.catalog.note_shipment(id, shipment)).await?;
+        self.shipments.lock().insert(id, shipment);
         Ok(())
     }
 }

@@ -57,8 +57,10 @@ fn candidates(shared: &Shared) -> Candidates {
     let state = shared.state.read();
     for segment in state.segments.values().flat_map(|segments| segments.iter()) {
         // What is sent is told by the segment it came from: it is joined with others only once all of it is there.
-        if segment.n_bytes < config.small_size.as_u64() && !shared.is_to_be_sent(segment) {
-            let key = PartitionKey { table: segment.table, hour: segment.hour };
+        let key = PartitionKey { table: segment.table, hour: segment.hour };
+        // What came late for an hour that has left leaves soon, and in ClickHouse it is told by its segment.
+        let has_left = state.moved.contains_key(&crate::clickhouse::source_of(key));
+        if segment.n_bytes < config.small_size.as_u64() && !has_left && !shared.is_to_be_sent(segment) {
             let is_shipped = shared.shipments.lock().contains_key(&segment.id);
             partitions.entry((key, segment.has_minutes, is_shipped)).or_default().push(Arc::clone(segment));
         }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use hindcast_model::{TableId, Timestamp};
 
 use super::{MemoryBatch, Prepared};
-use crate::ids::{Lsn, PartitionKey};
+use crate::catalog::MovedRows;
+use crate::ids::{Lsn, PartitionKey, SegmentId};
 use crate::segment::Segment;
 
 /// A partition's rows that are being sealed. They are visible until their segment is.
@@ -49,6 +50,10 @@ pub(crate) struct State {
     pub(crate) frozen: Vec<Arc<Frozen>>,
     /// Per table, newest first.
     pub(crate) segments: BTreeMap<TableId, Arc<Vec<Arc<Segment>>>>,
+    /// Hours whose rows are in ClickHouse only, but for those that came late.
+    pub(crate) moved: Arc<BTreeMap<PartitionKey, MovedRows>>,
+    /// The last segment that was ever linked in: rows of a later one are not sealed yet.
+    pub(crate) newest: SegmentId,
 }
 
 impl State {
@@ -162,6 +167,7 @@ impl State {
     /// Swaps frozen rows for their segments and compacted segments for their successor, in one step.
     pub(crate) fn replace(&mut self, sealed: &[Arc<Frozen>], removed: &[Arc<Segment>], added: &[Arc<Segment>]) {
         self.frozen.retain(|frozen| !sealed.iter().any(|done| Arc::ptr_eq(done, frozen)));
+        self.newest = added.iter().map(|segment| segment.id).fold(self.newest, SegmentId::max);
         let mut tables: Vec<TableId> = removed.iter().chain(added).map(|segment| segment.table).collect();
         tables.sort_unstable();
         tables.dedup();
@@ -176,5 +182,14 @@ impl State {
             next.sort_by_key(|segment| std::cmp::Reverse((segment.max_time, segment.id)));
             *held = Arc::new(next);
         }
+    }
+
+    /// Takes segments out whose rows are in ClickHouse, in one step with the note that they are read there.
+    pub(crate) fn move_out(&mut self, removed: &[Arc<Segment>], moved: &[(PartitionKey, MovedRows)]) {
+        let hours = Arc::make_mut(&mut self.moved);
+        for (key, rows) in moved {
+            hours.entry(*key).and_modify(|held| *held = held.and(*rows)).or_insert(*rows);
+        }
+        self.replace(&[], removed, &[]);
     }
 }

@@ -51,7 +51,7 @@ pub(crate) fn seal(shared: &Shared, due: &[PartitionKey]) -> Result<usize, SealE
         (state.oldest_unsealed_but(&frozen), state.lsn)
     };
     let now = shared.clock.now();
-    let commit = Commit { now, added: &added, removed: &[], marks: &marks, oldest_needed, last_lsn };
+    let commit = Commit { now, added: &added, removed: &[], marks: &marks, moved: &[], oldest_needed, last_lsn };
     shared.catalog.commit(&commit)?;
     let segments: Vec<Arc<Segment>> = added.iter().map(|new| segment(shared, new)).collect();
     shared.state.write().replace(&frozen, &[], &segments);

@@ -60,6 +60,7 @@ pub(crate) fn open(config: ValidConfig, clock: Arc<dyn Clock>, fs: Arc<dyn LogFs
         room: Notify::new(),
         due: Notify::new(),
         faults: Mutex::new(Faults::default()),
+        clickhouse: crate::clickhouse::watch::Watched::default(),
         tail: Mutex::new(Some(tail)),
         _lock: lock,
         config,
@@ -110,7 +111,13 @@ fn link_segments(shared: &Shared, loaded: &Loaded) -> Result<(), OpenError> {
         tracing::error!(n_missing = missing.len(), first = missing.first(), "segments of the catalogue are missing");
     }
     shared.faults.lock().missing = missing;
-    shared.state.write().replace(&[], &[], &segments);
+    {
+        let mut state = shared.state.write();
+        state.replace(&[], &[], &segments);
+        state.moved = Arc::new(loaded.moved.clone());
+        // A segment that has left since may have had a number above those that are still here.
+        state.newest = crate::ids::SegmentId::new(loaded.next_file_id.saturating_sub(1));
+    }
     let known: BTreeSet<object_store::path::Path> =
         shared.catalog.all_paths()?.into_iter().map(object_store::path::Path::from).collect();
     for orphan in files.difference(&known).filter(|path| is_ours(path)) {

@@ -10,7 +10,8 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, broadcast};
 
 use super::lock::DirLock;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Shipment};
+use crate::clickhouse::watch::Watched;
 use crate::config::ValidConfig;
 use crate::error::AppendError;
 use crate::ids::SegmentId;
@@ -42,7 +43,9 @@ pub(crate) struct Shared {
     /// The newest small segment of each kind, as the last round of compaction saw it.
     pub(crate) newest_small: Mutex<BTreeMap<maintain::Kind, SegmentId>>,
     /// Segments whose rows are being sent to ClickHouse, or are there whole.
-    pub(crate) shipments: Mutex<BTreeMap<SegmentId, bool>>,
+    pub(crate) shipments: Mutex<BTreeMap<SegmentId, Shipment>>,
+    /// What the ClickHouse server last said.
+    pub(crate) clickhouse: Watched,
     pub(crate) cache: Arc<MetadataCache>,
     /// Told when memory was freed.
     pub(crate) room: Notify,
@@ -78,7 +81,9 @@ impl Shared {
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
-        Snapshot::of(&self.state.read(), Arc::clone(&self.tier.store))
+        let state = self.state.read();
+        let view = self.has_clickhouse().then(|| self.clickhouse.view(&state, self.catalog.store_name()));
+        Snapshot::of(&state, Arc::clone(&self.tier.store), view)
     }
 
     pub(crate) fn tail_receiver(&self) -> broadcast::Receiver<Arc<Appended>> {
@@ -135,7 +140,7 @@ impl Shared {
     /// Whether a segment must stay as it is, because its rows are on their way to ClickHouse or still to be sent.
     pub(crate) fn is_to_be_sent(&self, segment: &Segment) -> bool {
         match self.shipments.lock().get(&segment.id) {
-            Some(is_done) => !is_done,
+            Some(shipment) => *shipment != Shipment::Done,
             None => self.has_clickhouse() && crate::clickhouse::ship::is_sent(segment.table),
         }
     }

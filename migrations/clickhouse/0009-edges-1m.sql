@@ -1,0 +1,62 @@
+-- Flows folded by edge and minute. The rows of one edge and minute come together when parts are merged, so whoever reads sums them.
+-- An edge's recorder is part of its key: what a recorder still has itself is not counted twice.
+CREATE TABLE IF NOT EXISTS {database}.edges_1m{on_cluster}
+(
+    time DateTime64(9, 'UTC') CODEC(Delta(8), ZSTD(1)),
+    cluster LowCardinality(Nullable(String)) CODEC(ZSTD(1)),
+    src_namespace LowCardinality(Nullable(String)) CODEC(ZSTD(1)),
+    src_workload LowCardinality(Nullable(String)) CODEC(ZSTD(1)),
+    src_workload_kind LowCardinality(Nullable(String)) CODEC(ZSTD(1)),
+    src_identity Nullable(UInt32) CODEC(T64, ZSTD(1)),
+    src_name LowCardinality(Nullable(String)) CODEC(ZSTD(1)),
+    dst_namespace LowCardinality(Nullable(String)) CODEC(ZSTD(1)),
+    dst_workload LowCardinality(Nullable(String)) CODEC(ZSTD(1)),
+    dst_workload_kind LowCardinality(Nullable(String)) CODEC(ZSTD(1)),
+    dst_identity Nullable(UInt32) CODEC(T64, ZSTD(1)),
+    dst_name LowCardinality(Nullable(String)) CODEC(ZSTD(1)),
+    protocol LowCardinality(Nullable(String)) CODEC(ZSTD(1)),
+    port Nullable(UInt16) CODEC(T64, ZSTD(1)),
+    verdict LowCardinality(Nullable(String)) CODEC(ZSTD(1)),
+    drop_reason LowCardinality(Nullable(String)) CODEC(ZSTD(1)),
+    direction LowCardinality(Nullable(String)) CODEC(ZSTD(1)),
+    is_reply Nullable(Bool) CODEC(ZSTD(1)),
+    trace_observation_point LowCardinality(Nullable(String)) CODEC(ZSTD(1)),
+    l7_protocol LowCardinality(Nullable(String)) CODEC(ZSTD(1)),
+    l7_type LowCardinality(Nullable(String)) CODEC(ZSTD(1)),
+    http_status_class Nullable(UInt8) CODEC(ZSTD(1)),
+    flows SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    rows SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    bytes_sent SimpleAggregateFunction(sum, Nullable(UInt64)) CODEC(T64, ZSTD(1)),
+    bytes_received SimpleAggregateFunction(sum, Nullable(UInt64)) CODEC(T64, ZSTD(1)),
+    packets_sent SimpleAggregateFunction(sum, Nullable(UInt64)) CODEC(T64, ZSTD(1)),
+    packets_received SimpleAggregateFunction(sum, Nullable(UInt64)) CODEC(T64, ZSTD(1)),
+    errors SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    first_seen SimpleAggregateFunction(min, DateTime64(9, 'UTC')) CODEC(Delta(8), ZSTD(1)),
+    last_seen SimpleAggregateFunction(max, DateTime64(9, 'UTC')) CODEC(Delta(8), ZSTD(1)),
+    latency_count SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    latency_sum_ns SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    latency_max_ns SimpleAggregateFunction(max, Nullable(UInt64)) CODEC(T64, ZSTD(1)),
+    latency_le_100us SimpleAggregateFunction(sum, Nullable(UInt64)) CODEC(T64, ZSTD(1)),
+    latency_le_250us SimpleAggregateFunction(sum, Nullable(UInt64)) CODEC(T64, ZSTD(1)),
+    latency_le_500us SimpleAggregateFunction(sum, Nullable(UInt64)) CODEC(T64, ZSTD(1)),
+    latency_le_1ms SimpleAggregateFunction(sum, Nullable(UInt64)) CODEC(T64, ZSTD(1)),
+    latency_le_2500us SimpleAggregateFunction(sum, Nullable(UInt64)) CODEC(T64, ZSTD(1)),
+    latency_le_5ms SimpleAggregateFunction(sum, Nullable(UInt64)) CODEC(T64, ZSTD(1)),
+    latency_le_10ms SimpleAggregateFunction(sum, Nullable(UInt64)) CODEC(T64, ZSTD(1)),
+    latency_le_25ms SimpleAggregateFunction(sum, Nullable(UInt64)) CODEC(T64, ZSTD(1)),
+    latency_le_50ms SimpleAggregateFunction(sum, Nullable(UInt64)) CODEC(T64, ZSTD(1)),
+    latency_le_100ms SimpleAggregateFunction(sum, Nullable(UInt64)) CODEC(T64, ZSTD(1)),
+    latency_le_250ms SimpleAggregateFunction(sum, Nullable(UInt64)) CODEC(T64, ZSTD(1)),
+    latency_le_500ms SimpleAggregateFunction(sum, Nullable(UInt64)) CODEC(T64, ZSTD(1)),
+    latency_le_1s SimpleAggregateFunction(sum, Nullable(UInt64)) CODEC(T64, ZSTD(1)),
+    latency_le_2500ms SimpleAggregateFunction(sum, Nullable(UInt64)) CODEC(T64, ZSTD(1)),
+    latency_le_5s SimpleAggregateFunction(sum, Nullable(UInt64)) CODEC(T64, ZSTD(1)),
+    latency_le_10s SimpleAggregateFunction(sum, Nullable(UInt64)) CODEC(T64, ZSTD(1)),
+    latency_le_inf SimpleAggregateFunction(sum, Nullable(UInt64)) CODEC(T64, ZSTD(1)),
+    segment_store LowCardinality(String) CODEC(ZSTD(1))
+)
+ENGINE = {aggregating_merge_tree}
+PARTITION BY toDate(time)
+PRIMARY KEY (toStartOfHour(time), src_namespace, src_workload)
+ORDER BY (toStartOfHour(time), src_namespace, src_workload, dst_namespace, dst_workload, src_identity, src_name, dst_identity, dst_name, port, is_reply, verdict, l7_protocol, l7_type, http_status_class, cluster, src_workload_kind, dst_workload_kind, protocol, drop_reason, direction, trace_observation_point, segment_store, time)
+SETTINGS allow_nullable_key = 1, non_replicated_deduplication_window = 10000, ttl_only_drop_parts = 1

@@ -1,0 +1,139 @@
+//! What there is in ClickHouse beside this store's own rows, asked for again and again, so that a snapshot need not ask.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hindcast_model::{TableId, Timestamp, report};
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::ship::SENT;
+use super::{Connection, Schema, SchemaError, View};
+use crate::ids::time_column;
+use crate::memory::State;
+use crate::store::Shared;
+
+/// How often the server is asked.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long opening a store waits for the server's first answer.
+const FIRST_LOOK: Duration = Duration::from_secs(5);
+
+/// What the server last said.
+#[derive(Debug, Default)]
+pub(crate) struct Watched(Mutex<Said>);
+
+#[derive(Debug, Default)]
+struct Said {
+    reached: Option<Arc<Reached>>,
+    /// Whether there was no other store when it last answered.
+    is_alone: bool,
+}
+
+/// A server that answers.
+#[derive(Debug)]
+pub(crate) struct Reached {
+    pub(crate) connection: Connection,
+    /// Where work on the connection runs: it must outlive the question.
+    pub(crate) runtime: Handle,
+    /// Whether other stores send rows.
+    has_others: bool,
+    /// Time of the first and of the last row per table, of all stores. Empty where this store is the only one.
+    pub(crate) bounds: BTreeMap<TableId, (Timestamp, Timestamp)>,
+}
+
+impl Watched {
+    /// The server as a snapshot sees it.
+    pub(crate) fn view(&self, state: &State, store: &str) -> View {
+        let said = self.0.lock();
+        View {
+            reached: said.reached.clone(),
+            may_have_others: !said.is_alone,
+            store: Arc::from(store),
+            moved: Arc::clone(&state.moved),
+            newest: state.newest,
+        }
+    }
+
+    fn note(&self, reached: Option<Reached>) {
+        let mut said = self.0.lock();
+        if let Some(reached) = &reached {
+            said.is_alone = !reached.has_others;
+        }
+        said.reached = reached.map(Arc::new);
+    }
+}
+
+/// Asks once, for whoever opens a store: what is there is known from the first question on.
+pub(crate) async fn first_look(shared: &Shared) {
+    let looked = tokio::time::timeout(FIRST_LOOK, look(shared, None)).await;
+    match looked {
+        Ok(Ok(reached)) => shared.clickhouse.note(Some(reached)),
+        Ok(Err(error)) => tracing::warn!(error = report(&error), "rows in ClickHouse are out of reach"),
+        Err(_elapsed) => tracing::warn!("ClickHouse does not answer: rows there are out of reach"),
+    }
+}
+
+/// Asks until cancelled.
+pub(crate) async fn watch_loop(shared: Arc<Shared>, cancel: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+        let before = shared.clickhouse.0.lock().reached.clone();
+        let known = before.as_ref().map(|reached| reached.connection.clone());
+        // Losing arm: asking changes nothing.
+        let looked = tokio::select! {
+            () = cancel.cancelled() => return,
+            looked = look(&shared, known) => looked,
+        };
+        match looked {
+            Ok(reached) => shared.clickhouse.note(Some(reached)),
+            Err(error) => {
+                if before.is_some() {
+                    tracing::warn!(error = report(&error), "rows in ClickHouse are out of reach");
+                }
+                shared.clickhouse.note(None);
+            }
+        }
+    }
+}
+
+async fn look(shared: &Shared, known: Option<Connection>) -> Result<Reached, SchemaError> {
+    let connection = match known {
+        Some(connection) => connection,
+        None => {
+            Schema::of(&shared.config)?.check().await?;
+            Connection::new(&shared.config.clickhouse)?
+        }
+    };
+    let database = &shared.config.clickhouse.database;
+    let store = shared.catalog.store_name();
+    let others = format!("SELECT count() FROM {database}.stores WHERE segment_store != '{store}'");
+    let mut bounds = BTreeMap::new();
+    let has_others = connection.number("say which stores send rows", &others).await? > 0;
+    if has_others {
+        for (name, first, last) in connection.rows::<(String, i64, i64)>("say what it holds", &bounds_of_all(database)).await?
+        {
+            if let Some(table) = TableId::parse(&name) {
+                bounds.insert(table, (Timestamp::from_nanos(first), Timestamp::from_nanos(last)));
+            }
+        }
+    }
+    Ok(Reached { connection, runtime: Handle::current(), has_others, bounds })
+}
+
+/// Bounds of every table that has rows; the server keeps them per part.
+fn bounds_of_all(database: &str) -> String {
+    let tables = SENT.into_iter().chain([TableId::Edges1m, TableId::Edges1h]);
+    let questions = tables.map(|table| {
+        let time = time_column(table);
+        format!(
+            "SELECT '{table}' AS name, toUnixTimestamp64Nano(min({time})) AS first, \
+             toUnixTimestamp64Nano(max({time})) AS last FROM {database}.{table} HAVING count() > 0"
+        )
+    });
+    questions.collect::<Vec<_>>().join(" UNION ALL ")
+}

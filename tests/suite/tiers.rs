@@ -1,0 +1,161 @@
+//! Whether rows are in the lake or in ClickHouse, an answer is the same: two stores with the same rows are asked the
+//! same random questions, one of them while its rows are here, there and on their way.
+//!
+//! `HINDCAST_QUESTIONS` says how many (5000 unless told), `HINDCAST_SEED` repeats a run.
+
+mod ask;
+mod draw;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hindcast_cli::generate::{Recipe, Shape, Traffic, columns};
+use hindcast_model::tables::flows;
+use hindcast_model::{Batch, Clock, ManualClock, TableId, Timestamp};
+use hindcast_query::{Config, Engine};
+use hindcast_storage::{Append, Config as StoreConfig, Store};
+use hindcast_tests::clickhouse::ClickHouse;
+use hindcast_tests::repository::shared;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use tempfile::tempdir;
+
+use crate::clickhouse::migrate;
+use crate::crash::setting;
+use crate::import::import;
+
+/// Beginning of the generated rows.
+const START: i64 = 1_780_000_000_000_000_000;
+/// Questions between two changes of where rows are.
+const ROUND: u64 = 100;
+
+fn recipe(seed: u64, n_flows: u64) -> Recipe {
+    Recipe {
+        seed,
+        start: Timestamp::from_nanos(START),
+        duration: Duration::from_secs(3 * 3600),
+        n_flows,
+        shape: Shape::Mesh { n_workloads: 30, n_edges: 120, n_nodes: 4 },
+        has_uuids: false,
+    }
+}
+
+fn generated(seed: u64, n_flows: u64) -> Batch {
+    let recipe = recipe(seed, n_flows);
+    let fleet = recipe.fleet();
+    let mut builder = flows::Builder::default();
+    Traffic::new(&recipe, &fleet).for_each(|draw| columns::append(&draw, recipe.start, &mut builder));
+    Batch { table: TableId::Flows, records: builder.finish().unwrap() }
+}
+
+async fn engine(data_dir: &Path, clickhouse: Option<&ClickHouse>) -> Engine {
+    let clock = Arc::new(ManualClock::new(Timestamp::from_nanos(START + 4 * 3_600_000_000_000)));
+    let mut config = StoreConfig::at(data_dir);
+    if let Some(clickhouse) = clickhouse {
+        config.clickhouse.url = clickhouse.url();
+        config.clickhouse.block_rows = 1_000;
+    }
+    let store = Store::open(config.validate().unwrap(), Arc::clone(&clock) as Arc<dyn Clock>).await.unwrap();
+    Engine::new(store, &Config::default(), clock)
+}
+
+/// Waits until every sealed row is in ClickHouse.
+async fn sent(store: &Store) {
+    for _ in 0..1200 {
+        let status = store.status();
+        assert_eq!(status.last_clickhouse_error, None);
+        if store.n_unsent() == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("rows are not sent: {:?}", store.status());
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// Something happens to where the rows of `there` are; both get the same new rows.
+async fn change(chance: &mut StdRng, round: u64, here: &Store, there: &Store) -> &'static str {
+    match chance.random_range(0..5) {
+        0 => {
+            let late = generated(chance.random(), chance.random_range(1..400));
+            for store in [here, there] {
+                store.append(Append { batches: vec![late.clone()] }).await.unwrap();
+            }
+            "late rows come"
+        }
+        1 => {
+            there.seal_all().await.unwrap();
+            "they are sealed"
+        }
+        2 => {
+            sent(there).await;
+            "they are sent"
+        }
+        3 if round < 20 => {
+            // Not all hours leave at once.
+            let before = START + chance.random_range(0..4 * 3_600_000_000_000_i64);
+            there.move_out(Timestamp::from_nanos(before)).await.unwrap();
+            "some leave the lake"
+        }
+        _ => {
+            there.move_out(Timestamp::MAX).await.unwrap();
+            "all that can leave the lake"
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn random_questions_have_the_same_answers_on_both_tiers() {
+    const TEST: &str = "tiers::random_questions_have_the_same_answers_on_both_tiers";
+    let (n_questions, seed) = (setting("HINDCAST_QUESTIONS", 5_000), setting("HINDCAST_SEED", 20_261_126));
+    println!("HINDCAST_QUESTIONS={n_questions} HINDCAST_SEED={seed}");
+    let Some(hubble) = shared(TEST, "data/hubble") else { return };
+    let Some(tetragon) = shared(TEST, "data/tetragon") else { return };
+    let folder = tempdir().unwrap();
+    let Some(clickhouse) = ClickHouse::start(TEST, &folder.path().join("clickhouse")).unwrap() else { return };
+    migrate(&clickhouse, "apply").success().unwrap();
+    let (lake, moved) = (folder.path().join("lake"), folder.path().join("moved"));
+    import(&lake, &[&hubble, &tetragon]);
+    copy(&lake, &moved);
+    let (here, there) = (engine(&lake, None).await, engine(&moved, Some(&clickhouse)).await);
+    for store in [here.store(), there.store()] {
+        store.append(Append { batches: vec![generated(seed, 20_000)] }).await.unwrap();
+        store.seal_all().await.unwrap();
+    }
+    sent(there.store()).await;
+    let mut chance = StdRng::seed_from_u64(seed);
+    let values = draw::Values::of(&here).await;
+    let mut changes = Vec::new();
+    let mut differences = Vec::new();
+    for number in 0..n_questions {
+        if number % ROUND == 0 {
+            changes.push(change(&mut chance, number / ROUND, here.store(), there.store()).await);
+        }
+        let question = draw::question(&mut chance, &values);
+        let (one, other) = tokio::join!(ask::answer(&here, &question), ask::answer(&there, &question));
+        if one != other {
+            differences.push(format!("{number}: {question:?}\n  lake:       {one:.2000}\n  ClickHouse: {other:.2000}"));
+        }
+        assert!(differences.len() < 5, "after {changes:?}\n{}", differences.join("\n"));
+    }
+    assert!(differences.is_empty(), "after {changes:?}\n{}", differences.join("\n"));
+    let flows = there.store().status().tables.into_iter().find(|status| status.table == TableId::Flows).unwrap();
+    assert!(flows.stats.moved_rows > 20_000, "hardly anything was read in ClickHouse: {flows:?}");
+    println!("{n_questions} questions, 0 differences; {} rows of flows had left the lake", flows.stats.moved_rows);
+    for store in [here.store(), there.store()] {
+        store.close().await.unwrap();
+    }
+}
