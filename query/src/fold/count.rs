@@ -18,6 +18,8 @@ use crate::{Cut, Engine, Limits, QueryError};
 
 /// Most buckets of a histogram.
 const MAX_BUCKETS: usize = 10_000;
+/// Columns that say how many a row stands for.
+const WEIGHTS: [&str; 3] = ["flow_count", "flows", "rows"];
 /// Memory taken by one counted value beside its text and buckets, about, in bytes.
 const VALUE_BYTES: usize = 96;
 
@@ -344,18 +346,20 @@ impl Engine {
             by_column.iter().copied().chain(weigh(table)).chain(bucketed_by(table)).collect::<Vec<_>>()
         };
         let grouping = Grouping {
-            aggregates: ["flow_count", "flows", "rows"].map(|weight| (weight, Aggregate::Sum)).into(),
+            aggregates: WEIGHTS.map(|weight| (weight, Aggregate::Sum)).into(),
             bucket: (n_buckets > 1).then_some((start, width)),
         };
+        // What is counted by comes as it is.
+        let raw_grouping = Some(grouping.clone()).filter(|grouping| !grouping.touches(table, &by.into_iter().collect()));
         let scans = if table == TableId::Flows && rolls_up(&filter, &by_column) {
             let (raw, rolled) = (columns(TableId::Flows), columns(TableId::Edges1m));
             let bucket = (n_buckets > 1).then_some(width);
-            let needs = Needs { raw: &raw, rolled: &rolled, raw_grouping: Some(grouping.clone()), rolled_grouping: grouping };
+            let needs = Needs { raw: &raw, rolled: &rolled, raw_grouping, rolled_grouping: grouping };
             scans(&snapshot, range, &filter, &needs, bucket)
         } else {
             // Asked for as a table of its own, a roll-up's rows are rows.
-            let grouping = Some(grouping);
-            vec![Scan { table, range, filter, columns: columns(table), sealed: Sealed::All, unsealed: true, grouping }]
+            let (columns, sealed, grouping) = (columns(table), Sealed::All, raw_grouping);
+            vec![Scan { table, range, filter, columns, sealed, unsealed: true, grouping }]
         };
         let rows_only =
             |scan: &Scan| if scan.table == table && table != TableId::Flows { None } else { weigh(scan.table) };

@@ -183,8 +183,10 @@ fn number(column: &str, kind: ColumnKind, test: &NumberTest) -> Said {
         }
         NumberTest::Bits(test, mask) => {
             let bits = match kind {
-                ColumnKind::Time => format!("toUInt64(greatest(toUnixTimestamp64Nano({column}), 0))"),
-                ColumnKind::I32 | ColumnKind::I64 => format!("toUInt64(greatest({column}, 0))"),
+                ColumnKind::Time => {
+                    format!("toUInt64(if(toUnixTimestamp64Nano({column}) < 0, 0, toUnixTimestamp64Nano({column})))")
+                },
+                ColumnKind::I32 | ColumnKind::I64 => format!("toUInt64(if({column} < 0, 0, {column}))"),
                 _ => format!("toUInt64({column})"),
             };
             let masked = format!("bitAnd({bits}, toUInt64({mask}))");

@@ -1,5 +1,7 @@
 //! Rows that only count are folded by the server: one row comes back for all that a question does not tell apart.
 
+use std::collections::BTreeSet;
+
 use hindcast_model::TableId;
 use hindcast_storage::{RemoteColumn, RemoteSelect};
 
@@ -36,6 +38,14 @@ pub(crate) struct Grouping {
     pub(crate) bucket: Option<(i64, i64)>,
 }
 
+impl Grouping {
+    /// Whether one of these columns does not come as it is.
+    pub(crate) fn touches(&self, table: TableId, columns: &BTreeSet<&'static str>) -> bool {
+        let is_bucketed = self.bucket.is_some() && columns.contains(time_column(table));
+        is_bucketed || self.aggregates.iter().any(|(name, _)| columns.contains(name))
+    }
+}
+
 /// Adds the columns to a question, grouped.
 pub(crate) fn grouped(
     mut select: RemoteSelect,
@@ -67,10 +77,6 @@ pub(crate) fn grouped(
             }
         };
         select.columns.push(RemoteColumn { expression, name: (*column).to_owned() });
-    }
-    if select.group_by.is_empty() {
-        // Without a key even no row would make a group.
-        select.group_by.push("1".to_owned());
     }
     select.columns.push(RemoteColumn { expression: "count()".to_owned(), name: ROWS.to_owned() });
     select.condition.clone_from(&condition.text);
