@@ -5,6 +5,7 @@
 mod ask;
 mod record;
 pub(crate) mod terms;
+mod tier;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ pub use ask::{
     ExportArgs, ExportFormat, InspectArgs, InspectWhat, ObserveArgs, ObserveFormat, SqlArgs, SqlFormat, StatusArgs,
 };
 pub use record::{DemoArgs, ImportArgs, ServeArgs, SummaryFormat, UpArgs};
+pub use tier::{Tier, TierArgs, TierCommand, TierMoveArgs};
 
 /// Where data lie when nothing else is said.
 pub const DEFAULT_DATA_DIR: &str = "hindcast-data";
@@ -82,6 +84,13 @@ pub enum Command {
                       hindcast migrate status"
     )]
     Migrate(MigrateCommand),
+    /// Say which rows are in the lake and which in ClickHouse only, and move them
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  hindcast tier status\n  hindcast tier move --to clickhouse --before 1d\n  \
+                      hindcast tier move --to lake --before 30d"
+    )]
+    Tier(TierCommand),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),

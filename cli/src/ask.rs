@@ -256,9 +256,7 @@ impl Rows {
 
     /// Why there are fewer than were asked for; known after the last.
     pub(crate) fn cut(&self) -> Option<String> {
-        let local = |cut: hindcast_query::Cut| {
-            format!("the limit of {} was reached after {} rows", cut.reason.as_str(), cut.n_rows)
-        };
+        let local = |cut: hindcast_query::Cut| cut.to_string();
         match self {
             Self::Server(rows) => rows.cut().map(str::to_owned),
             Self::Pages(pages) => pages.cut().map(str::to_owned),

@@ -30,6 +30,7 @@ mod sql;
 mod status;
 mod table;
 mod terminal;
+mod tier;
 mod time_input;
 mod up;
 
@@ -69,6 +70,7 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Export(args) => export::run(&args, &common),
         Command::Demo(args) => demo::run(&args, &common),
         Command::Migrate(command) => migrate::run(&command, &common),
+        Command::Tier(command) => tier::run(&command, &common),
         Command::Config(ConfigCommand::Check { file }) => check_config(file),
         Command::Config(ConfigCommand::Reference) => print(config::REFERENCE),
         Command::Completions { shell } => {

@@ -57,11 +57,9 @@ async fn read_remote(
     mut each: impl FnMut(&RecordBatch) + Send,
 ) -> Result<(), ReadError> {
     let Some(remote) = snapshot.remote(table, range).and_then(Remote::own) else { return Ok(()) };
-    let mut names = columns.to_vec();
-    names.sort_unstable();
-    names.dedup();
+    let known = table.columns().iter().filter(|column| columns.contains(&column.name));
     let select = RemoteSelect {
-        columns: names.into_iter().map(RemoteColumn::plain).collect(),
+        columns: known.map(|column| RemoteColumn::plain(column.name)).collect(),
         max_time: REMOTE_TIME,
         max_memory: REMOTE_MEMORY,
         ..RemoteSelect::default()

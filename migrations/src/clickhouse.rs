@@ -67,7 +67,9 @@ impl Form<'_> {
     #[must_use]
     pub fn statement(&self, step: &Step) -> String {
         let engine = |name: &str| match self.cluster {
-            Some(_) => format!("Replicated{name}('/clickhouse/tables/{{shard}}/{{database}}/{{table}}', '{{replica}}')"),
+            Some(_) => {
+                format!("Replicated{name}('/clickhouse/tables/{{shard}}/{{database}}/{{table}}', '{{replica}}')")
+            }
             None => name.to_owned(),
         };
         let flows = format!("{}.flows", self.database);

@@ -199,7 +199,8 @@ impl Folding<'_> {
         let columns = if condition.is_exact { scan.columns.as_slice() } else { columns };
         let question = remote::select(&self.budget.limits(), self.budget.time_left());
         // What a filter looks at here has to come as it is.
-        let is_grouped = |grouping: &&Grouping| condition.is_exact || !grouping.touches(scan.table, &scan.filter.columns());
+        let is_grouped =
+            |grouping: &&Grouping| condition.is_exact || !grouping.touches(scan.table, &scan.filter.columns());
         let question = match scan.grouping.as_ref().filter(is_grouped) {
             Some(grouping) => grouped(question, scan.table, columns, &condition, grouping),
             None => remote::rows(question, columns, &condition),

@@ -1,5 +1,6 @@
 //! What a question may take, and what an answer says when that was not enough (QU-3).
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
@@ -77,6 +78,15 @@ pub struct Cut {
     pub reason: CutReason,
     /// How many rows were given before.
     pub n_rows: u64,
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reason {
+            CutReason::Away => formatter.write_str("ClickHouse does not answer: rows that are only there are missing"),
+            reason => write!(formatter, "the limit of {} was reached after {} rows", reason.as_str(), self.n_rows),
+        }
+    }
 }
 
 /// What of the limits is left.

@@ -8,8 +8,8 @@ mod moved;
 mod stats;
 
 pub(crate) use commit::{Commit, NewSegment};
-pub(crate) use moved::MovedRows;
 pub(crate) use load::{Loaded, SegmentRow, segments};
+pub(crate) use moved::MovedRows;
 pub(crate) use stats::{ColumnStats, time_text};
 
 use std::collections::BTreeMap;
@@ -75,12 +75,34 @@ pub(crate) struct TableIds {
 }
 
 /// How far a segment's rows have been sent to ClickHouse.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Shipment {
     /// Inserts were tried, of so many rows each; of how many is not known where an earlier build began.
     Begun { block_rows: Option<u64> },
     /// All rows are there.
     Done,
+    /// They came back from there and are not sent again.
+    Cold,
+}
+
+impl Shipment {
+    /// As the catalogue writes it.
+    pub(crate) const fn code(self) -> (u8, Option<u64>) {
+        match self {
+            Self::Begun { block_rows } => (0, block_rows),
+            Self::Done => (1, None),
+            Self::Cold => (2, None),
+        }
+    }
+
+    /// What the catalogue says.
+    pub(crate) const fn from_code(code: u8, block_rows: Option<u64>) -> Self {
+        match code {
+            0 => Self::Begun { block_rows },
+            1 => Self::Done,
+            _ => Self::Cold,
+        }
+    }
 }
 
 /// The open catalogue.
@@ -154,13 +176,10 @@ impl Catalog {
     /// Notes that a segment's rows are being sent elsewhere, so many at a time, or are there whole.
     pub(crate) fn note_shipment(&self, id: SegmentId, shipment: Shipment) -> Result<(), CatalogError> {
         self.transact("write", |transaction| {
-            let (is_done, block_rows) = match shipment {
-                Shipment::Begun { block_rows } => (false, block_rows),
-                Shipment::Done => (true, None),
-            };
+            let (code, block_rows) = shipment.code();
             transaction
                 .prepare_cached("INSERT OR REPLACE INTO hindcast_shipment VALUES (?1, ?2, ?3)")?
-                .execute(rusqlite::params![id.get(), is_done, block_rows])
+                .execute(rusqlite::params![id.get(), code, block_rows])
                 .map(drop)
         })
     }

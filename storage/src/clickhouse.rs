@@ -25,7 +25,8 @@ pub use schema::{Schema, SchemaError};
 pub(crate) use remote::View;
 
 use crate::config::ClickHouseConfig;
-use crate::ids::PartitionKey;
+use crate::ids::{PartitionKey, time_column};
+use crate::store::Shared;
 
 /// The partition of sent rows that a partition is made of: that of the flows for a roll-up, else itself.
 pub(crate) const fn source_of(key: PartitionKey) -> PartitionKey {
@@ -170,4 +171,27 @@ impl Connection {
         }
         insert.end().await.map_err(self.failed("take an insert"))
     }
+}
+
+/// Deletes this store's rows of an hour, which are in the lake.
+pub(crate) async fn delete(shared: &Shared, key: PartitionKey) -> Result<(), ClickHouseError> {
+    let config = &shared.config.clickhouse;
+    let connection = Connection::new(config)?;
+    let tables: &[TableId] = match key.table {
+        TableId::Flows => &[TableId::Flows, TableId::Edges1m, TableId::Edges1h],
+        _ => std::slice::from_ref(&key.table),
+    };
+    for table in tables {
+        let time = time_column(*table);
+        let statement = format!(
+            "DELETE FROM {}.{table} WHERE segment_store = '{}' AND {time} >= fromUnixTimestamp64Nano({}, 'UTC') \
+             AND {time} <= fromUnixTimestamp64Nano({}, 'UTC')",
+            config.database,
+            shared.catalog.store_name(),
+            key.hour.start().as_nanos(),
+            key.hour.last().as_nanos(),
+        );
+        connection.execute("delete what is in the lake", &statement).await?;
+    }
+    Ok(())
 }

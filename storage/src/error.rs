@@ -196,6 +196,23 @@ impl ReadError {
     }
 }
 
+/// Why rows did not come back from ClickHouse; the hours that came before stay.
+#[derive(Debug, thiserror::Error)]
+pub enum MoveError {
+    /// They could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// They could not be written.
+    #[error(transparent)]
+    Write(#[from] SealError),
+    /// They could not be deleted there.
+    #[error(transparent)]
+    Delete(#[from] ClickHouseError),
+    /// The server does not answer.
+    #[error("ClickHouse does not answer")]
+    Away,
+}
+
 /// Why memory could not be sealed; its rows stay in memory and in the log.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SealError {

@@ -34,7 +34,7 @@ pub use clickhouse::{
     SchemaError as ClickHouseSchemaError, Select as RemoteSelect,
 };
 pub use config::{Config, ConfigError, OnCorruption, ValidConfig};
-pub use error::{AppendError, OpenError, ReadError, SealError};
+pub use error::{AppendError, MoveError, OpenError, ReadError, SealError};
 pub use ids::{Hour, Lsn, PartitionKey, SegmentId};
 pub use maintain::MovedOut;
 pub use memory::{MemoryBatch, shrink_dictionary};

@@ -1,10 +1,12 @@
 //! Looking after segments: retention, compaction of small ones, deletion of files nobody names.
 
 mod compact;
+mod move_in;
 mod move_out;
 mod retain;
 
 pub(crate) use compact::{Kind, read};
+pub(crate) use move_in::move_in;
 pub use move_out::MovedOut;
 pub(crate) use move_out::move_out;
 

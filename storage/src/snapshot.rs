@@ -106,6 +106,11 @@ impl Snapshot {
         (!ids.is_empty() || is_in_memory()).then_some(ids)
     }
 
+    /// Whether it has rows of a partition in segments or memory.
+    pub(crate) fn has_rows_here(&self, key: PartitionKey) -> bool {
+        self.here(key).is_some()
+    }
+
     /// Where the paths of segments lead.
     #[must_use]
     pub fn object_store(&self) -> Arc<dyn ObjectStore> {

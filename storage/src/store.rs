@@ -17,7 +17,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::config::ValidConfig;
-use crate::error::{AppendError, OpenError, SealError};
+use crate::error::{AppendError, MoveError, OpenError, SealError};
 use crate::ids::Lsn;
 use crate::log::fs::{LogFs, RealFs};
 use crate::log::payload;
@@ -169,6 +169,16 @@ impl Store {
     pub fn n_unsent(&self) -> usize {
         let shared = &self.0.shared;
         if shared.has_clickhouse() { crate::clickhouse::ship::waiting(shared).len() } else { 0 }
+    }
+
+    /// Brings rows back from ClickHouse whose hour ended before `before`, and deletes them there; `tell` hears of each
+    /// hour. They are not sent again.
+    ///
+    /// # Errors
+    /// The server does not answer, or rows cannot be written; what came before stays.
+    pub async fn move_in(&self, before: Timestamp, tell: impl FnMut(&MovedOut)) -> Result<MovedOut, MoveError> {
+        let _one_at_a_time = self.0.shared.maintaining.lock().await;
+        maintain::move_in(&self.0.shared, before, tell).await
     }
 
     /// What the store says of itself.

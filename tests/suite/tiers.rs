@@ -1,7 +1,7 @@
 //! Whether rows are in the lake or in ClickHouse, an answer is the same: two stores with the same rows are asked the
 //! same random questions, one of them while its rows are here, there and on their way.
 //!
-//! `HINDCAST_QUESTIONS` says how many (5000 unless told), `HINDCAST_SEED` repeats a run.
+//! `HINDCAST_QUESTIONS` says how many (500 unless told, 5000 in `make test`), `HINDCAST_SEED` repeats a run.
 
 mod ask;
 mod draw;
@@ -17,8 +17,10 @@ use hindcast_query::{Config, Engine};
 use hindcast_storage::{Append, Config as StoreConfig, Store};
 use hindcast_tests::clickhouse::ClickHouse;
 use hindcast_tests::repository::shared;
+use hindcast_tests::tool::{Ended, hindcast, run};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
+use serde_json::Value;
 use tempfile::tempdir;
 
 use crate::clickhouse::migrate;
@@ -58,6 +60,95 @@ async fn engine(data_dir: &Path, clickhouse: Option<&ClickHouse>) -> Engine {
     }
     let store = Store::open(config.validate().unwrap(), Arc::clone(&clock) as Arc<dyn Clock>).await.unwrap();
     Engine::new(store, &Config::default(), clock)
+}
+
+fn tier(clickhouse: &ClickHouse, data_dir: &Path, arguments: &[&str]) -> Ended {
+    let mut command = hindcast().unwrap();
+    command.arg("tier").args(arguments).arg("--data-dir").arg(data_dir);
+    run(command.env("HINDCAST_STORAGE_CLICKHOUSE_URL", clickhouse.url())).unwrap()
+}
+
+/// Everything that is asked of a data directory, as text.
+fn contents(clickhouse: &ClickHouse, data_dir: &Path) -> String {
+    let queries = [
+        "SELECT verdict, count(*), sum(dst_port), min(time), max(time) FROM flows GROUP BY 1 ORDER BY 1",
+        "SELECT src_workload, port, sum(flows), sum(errors), max(last_seen) FROM edges_1h GROUP BY 1, 2 ORDER BY 1, 2",
+        "SELECT kind, count(*), count(DISTINCT exec_id) FROM runtime_events GROUP BY 1 ORDER BY 1",
+        "SELECT count(*), max(learned_at) FROM workloads",
+    ];
+    let ask = |query: &str| {
+        let mut command = hindcast().unwrap();
+        command.args(["sql", "-o", "csv", query, "--data-dir"]).arg(data_dir);
+        run(command.env("HINDCAST_STORAGE_CLICKHOUSE_URL", clickhouse.url())).unwrap().success().unwrap()
+    };
+    queries.map(ask).concat()
+}
+
+#[test]
+fn rows_move_to_clickhouse_and_back_and_stay_the_same() {
+    const TEST: &str = "tiers::rows_move_to_clickhouse_and_back_and_stay_the_same";
+    let Some(hubble) = shared(TEST, "data/hubble") else { return };
+    let Some(tetragon) = shared(TEST, "data/tetragon") else { return };
+    let folder = tempdir().unwrap();
+    let Some(mut clickhouse) = ClickHouse::start(TEST, &folder.path().join("clickhouse")).unwrap() else { return };
+    let data_dir = folder.path().join("data");
+    import(&data_dir, &[&hubble, &tetragon]);
+    assert_eq!(tier(&clickhouse, &data_dir, &["move", "--to", "clickhouse"]).code, Some(1), "there is no schema");
+    migrate(&clickhouse, "apply").success().unwrap();
+    let before = contents(&clickhouse, &data_dir);
+    let segments = |table: &str| match std::fs::read_dir(data_dir.join("segments").join(table)) {
+        Ok(hours) => hours.flat_map(|hour| std::fs::read_dir(hour.unwrap().path()).unwrap()).count(),
+        Err(_) => 0,
+    };
+    assert!(segments("flows") > 0);
+
+    let said = tier(&clickhouse, &data_dir, &["move", "--to", "clickhouse"]).success().unwrap();
+    assert!(said.contains("left the lake"), "{said}");
+    let status = tier(&clickhouse, &data_dir, &["status"]).success().unwrap();
+    let flows = status.lines().find(|line| line.starts_with("flows")).unwrap();
+    assert_eq!(flows.split_whitespace().nth(1), Some("0"), "{status}");
+    assert_eq!(contents(&clickhouse, &data_dir), before);
+    // What is imported again is known, although it is there only.
+    assert_eq!(reimport(&clickhouse, &data_dir, &hubble)["recorded"], 0);
+
+    // Rows that cannot be reached are not passed over in silence.
+    clickhouse.kill().unwrap();
+    let mut command = hindcast().unwrap();
+    command.args(["sql", "-o", "csv", "SELECT count(*) FROM flows", "--data-dir"]).arg(&data_dir);
+    let answer = run(command.env("HINDCAST_STORAGE_CLICKHOUSE_URL", clickhouse.url())).unwrap();
+    assert!(answer.stderr.contains("ClickHouse does not answer"), "{answer:?}");
+    clickhouse.restart().unwrap();
+
+    let said = tier(&clickhouse, &data_dir, &["move", "--to", "lake"]).success().unwrap();
+    assert!(said.contains("came back into the lake"), "{said}");
+    assert_eq!(contents(&clickhouse, &data_dir), before);
+    assert!(segments("flows") > 0);
+    for table in ["flows", "edges_1m", "edges_1h", "runtime_events", "workloads"] {
+        assert_eq!(clickhouse.ask(&format!("SELECT count() FROM hindcast.{table}")).unwrap(), "0", "{table}");
+    }
+    let said = tier(&clickhouse, &data_dir, &["move", "--to", "clickhouse"]).success().unwrap();
+    assert!(said.starts_with("0 rows"), "what came back stays: {said}");
+}
+
+/// Imports what is recorded already, while it is in ClickHouse only.
+fn reimport(clickhouse: &ClickHouse, data_dir: &Path, path: &Path) -> Value {
+    let copied = data_dir.with_extension("again");
+    copy(path, &copied);
+    for entry in std::fs::read_dir(&copied).unwrap() {
+        // Another name and another end: nothing but the events themselves is known.
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "jsonl") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let turned = text.lines().rev().map(|line| format!("{line}\n")).collect::<String>();
+            std::fs::write(path, turned).unwrap();
+        } else {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    let mut command = hindcast().unwrap();
+    command.args(["import", "--summary", "json", "--data-dir"]).arg(data_dir).arg(&copied);
+    let ended = run(command.env("HINDCAST_STORAGE_CLICKHOUSE_URL", clickhouse.url())).unwrap();
+    serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:?}"))
 }
 
 /// Waits until every sealed row is in ClickHouse.
@@ -120,7 +211,9 @@ async fn change(chance: &mut StdRng, round: u64, here: &Store, there: &Store) ->
 #[tokio::test(flavor = "multi_thread")]
 async fn random_questions_have_the_same_answers_on_both_tiers() {
     const TEST: &str = "tiers::random_questions_have_the_same_answers_on_both_tiers";
-    let (n_questions, seed) = (setting("HINDCAST_QUESTIONS", 5_000), setting("HINDCAST_SEED", 20_261_126));
+    let is_long = std::env::var_os("HINDCAST_LONG").is_some();
+    let (n_questions, seed) =
+        (setting("HINDCAST_QUESTIONS", if is_long { 5_000 } else { 500 }), setting("HINDCAST_SEED", 20_261_126));
     println!("HINDCAST_QUESTIONS={n_questions} HINDCAST_SEED={seed}");
     let Some(hubble) = shared(TEST, "data/hubble") else { return };
     let Some(tetragon) = shared(TEST, "data/tetragon") else { return };

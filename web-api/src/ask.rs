@@ -10,7 +10,7 @@ use futures::{Stream, StreamExt as _};
 use hindcast_model::{TableId, TimeRange, Timestamp, report};
 use hindcast_query::filter::Filter;
 use hindcast_query::{
-    CutReason,    Cursor, Cut, EventQuery, EventStream, FilterError, FollowStream, Followed, Limits, Lsn, Order, QueryError,
+    Cursor, Cut, EventQuery, EventStream, FilterError, FollowStream, Followed, Limits, Lsn, Order, QueryError,
 };
 
 pub(crate) use self::inventory::{n_flows_since, namespaces, nodes};
@@ -83,13 +83,7 @@ impl From<QueryError> for Fault {
 impl From<Cut> for CutDto {
     fn from(cut: Cut) -> Self {
         let reason = cut.reason.as_str();
-        Self {
-            reason: reason.to_owned(),
-            detail: match cut.reason {
-                CutReason::Away => "ClickHouse does not answer: rows that are only there are missing".to_owned(),
-                _ => format!("the limit of {reason} was reached after {} rows", cut.n_rows),
-            },
-        }
+        Self { reason: reason.to_owned(), detail: cut.to_string() }
     }
 }
 

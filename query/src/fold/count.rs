@@ -350,7 +350,8 @@ impl Engine {
             bucket: (n_buckets > 1).then_some((start, width)),
         };
         // What is counted by comes as it is.
-        let raw_grouping = Some(grouping.clone()).filter(|grouping| !grouping.touches(table, &by.into_iter().collect()));
+        let raw_grouping =
+            Some(grouping.clone()).filter(|grouping| !grouping.touches(table, &by.into_iter().collect()));
         let scans = if table == TableId::Flows && rolls_up(&filter, &by_column) {
             let (raw, rolled) = (columns(TableId::Flows), columns(TableId::Edges1m));
             let bucket = (n_buckets > 1).then_some(width);

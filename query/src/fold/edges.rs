@@ -222,10 +222,24 @@ impl Engine {
         let rolled = columns();
         let raw = folded_from(&rolled);
         let scans = if rolls_up(&filter, &[]) {
-            scans(&snapshot, range, &filter, &Needs { raw: &raw, rolled: &rolled, raw_grouping: None, rolled_grouping: grouping() }, None)
+            scans(
+                &snapshot,
+                range,
+                &filter,
+                &Needs { raw: &raw, rolled: &rolled, raw_grouping: None, rolled_grouping: grouping() },
+                None,
+            )
         } else {
             let columns = raw;
-            vec![Scan { table: TableId::Flows, range, filter, columns, sealed: Sealed::All, unsealed: true, grouping: None }]
+            vec![Scan {
+                table: TableId::Flows,
+                range,
+                filter,
+                columns,
+                sealed: Sealed::All,
+                unsealed: true,
+                grouping: None,
+            }]
         };
         let converter = Arc::new(key_converter()?);
         let make = move || Folded::new(Arc::clone(&converter));

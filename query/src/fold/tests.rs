@@ -300,12 +300,7 @@ async fn sealed_flows_are_counted_from_roll_ups() {
         Timestamp::from_nanos(T0 + 30 * SECOND),
         Timestamp::from_nanos(T0 + 3 * 3600 * SECOND + 90 * SECOND),
     );
-    let needs = cover::Needs {
-        raw: &[],
-        rolled: &["rows"],
-        raw_grouping: None,
-        rolled_grouping: Default::default(),
-    };
+    let needs = cover::Needs { raw: &[], rolled: &["rows"], raw_grouping: None, rolled_grouping: Default::default() };
     let snapshot = engine.store().snapshot();
     let scans = cover::scans(&snapshot, range.unwrap(), &Filter::True, &needs, None);
     let sealed = scans.iter().filter(|scan| scan.sealed != Sealed::None).map(|scan| scan.table).collect::<Vec<_>>();

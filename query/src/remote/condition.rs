@@ -185,7 +185,7 @@ fn number(column: &str, kind: ColumnKind, test: &NumberTest) -> Said {
             let bits = match kind {
                 ColumnKind::Time => {
                     format!("toUInt64(if(toUnixTimestamp64Nano({column}) < 0, 0, toUnixTimestamp64Nano({column})))")
-                },
+                }
                 ColumnKind::I32 | ColumnKind::I64 => format!("toUInt64(if({column} < 0, 0, {column}))"),
                 _ => format!("toUInt64({column})"),
             };

@@ -99,12 +99,9 @@ fn value_of(kind: ColumnKind, value: &Expr) -> Option<String> {
             ScalarValue::Boolean(Some(value)) => Some(value.to_string()),
             _ => None,
         },
-        ColumnKind::U8
-        | ColumnKind::U16
-        | ColumnKind::U32
-        | ColumnKind::U64
-        | ColumnKind::I32
-        | ColumnKind::I64 => number_of(value),
+        ColumnKind::U8 | ColumnKind::U16 | ColumnKind::U32 | ColumnKind::U64 | ColumnKind::I32 | ColumnKind::I64 => {
+            number_of(value)
+        }
         ColumnKind::DictBytes | ColumnKind::Bytes => None,
     }
 }

@@ -32,8 +32,8 @@ use hindcast_model::{TableId, TimeRange, Timestamp};
 use hindcast_storage::{Segment, Snapshot};
 use parquet::arrow::async_reader::AsyncFileReader;
 
-use crate::{Engine, Limits};
 use crate::engine::{Part, Reader, SegmentBytes, inside, read_folded, shape, time_column, unrolled};
+use crate::{Engine, Limits};
 
 mod remote;
 

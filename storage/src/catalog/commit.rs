@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use hindcast_model::{TableId, Timestamp};
 use rusqlite::{Transaction, params};
 
-use super::moved::{MovedRows, note};
-use super::{ColumnStats, TableIds, time_text};
+use super::moved::{MovedRows, forget, note};
+use super::{ColumnStats, Shipment, TableIds, time_text};
 use crate::ids::{Lsn, PartitionKey, SegmentId, time_column};
 
 /// A file that joins the catalogue.
@@ -26,8 +26,8 @@ pub(crate) struct NewSegment {
     pub(crate) checksum: u64,
     /// Whether its rows, if they are flows, are folded in `edges_1m` too.
     pub(crate) has_minutes: bool,
-    /// Whether its rows are in ClickHouse whole.
-    pub(crate) is_shipped: bool,
+    /// What is known of its rows being in ClickHouse.
+    pub(crate) shipment: Option<Shipment>,
     pub(crate) columns: Vec<ColumnStats>,
 }
 
@@ -40,6 +40,8 @@ pub(crate) struct Commit<'a> {
     pub(crate) marks: &'a [(PartitionKey, Lsn)],
     /// What leaves the lake for ClickHouse.
     pub(crate) moved: &'a [(PartitionKey, MovedRows)],
+    /// What came back into the lake.
+    pub(crate) brought: &'a [PartitionKey],
     /// The log before this is no longer needed once the commit is durable.
     pub(crate) oldest_needed: Lsn,
     /// Positions up to here were given out.
@@ -70,6 +72,7 @@ pub(super) fn apply(transaction: &Transaction<'_>, tables: &Tables, commit: &Com
         changes.push(format!("inserted_into_table:{}", ids.table_id));
     }
     note(transaction, commit.moved)?;
+    forget(transaction, commit.brought)?;
     changes.sort_unstable();
     changes.dedup();
     transaction
@@ -133,8 +136,10 @@ fn add(transaction: &Transaction<'_>, added: &NewSegment, ids: &TableIds, snapsh
             added.has_minutes
         ],
     )?;
-    if added.is_shipped {
-        transaction.prepare_cached("INSERT INTO hindcast_shipment VALUES (?1, 1, NULL)")?.execute([added.id.get()])?;
+    if let Some(shipment) = added.shipment {
+        let (code, block_rows) = shipment.code();
+        let mut statement = transaction.prepare_cached("INSERT INTO hindcast_shipment VALUES (?1, ?2, ?3)")?;
+        statement.execute(params![added.id.get(), code, block_rows])?;
     }
     let mut stats = transaction.prepare_cached(
         "INSERT INTO ducklake_file_column_stats(data_file_id, table_id, column_id, column_size_bytes, value_count,

@@ -265,10 +265,8 @@ pub(super) fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
         }
     }
     let mut statement = connection.prepare("SELECT data_file_id, is_done, block_rows FROM hindcast_shipment")?;
-    let shipments = statement.query_map([], |row| {
-        let shipment = if row.get(1)? { Shipment::Done } else { Shipment::Begun { block_rows: row.get(2)? } };
-        Ok((SegmentId::new(row.get(0)?), shipment))
-    })?;
+    let shipments = statement
+        .query_map([], |row| Ok((SegmentId::new(row.get(0)?), Shipment::from_code(row.get(1)?, row.get(2)?))))?;
     loaded.shipments = shipments.collect::<rusqlite::Result<_>>()?;
     loaded.moved = moved::load(connection)?;
     Ok(loaded)

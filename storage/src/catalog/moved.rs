@@ -40,9 +40,19 @@ pub(super) fn note(transaction: &Transaction<'_>, moved: &[(PartitionKey, MovedR
     Ok(())
 }
 
+/// Forgets hours that came back.
+pub(super) fn forget(transaction: &Transaction<'_>, brought: &[PartitionKey]) -> rusqlite::Result<()> {
+    let mut statement = transaction.prepare_cached("DELETE FROM hindcast_moved WHERE table_code = ?1 AND hour = ?2")?;
+    for key in brought {
+        statement.execute(params![key.table.code(), key.hour.get()])?;
+    }
+    Ok(())
+}
+
 /// Everything that has left.
 pub(super) fn load(connection: &Connection) -> rusqlite::Result<BTreeMap<PartitionKey, MovedRows>> {
-    let mut statement = connection.prepare("SELECT table_code, hour, n_rows, min_time, max_time FROM hindcast_moved")?;
+    let mut statement =
+        connection.prepare("SELECT table_code, hour, n_rows, min_time, max_time FROM hindcast_moved")?;
     let rows = statement.query_map([], |row| {
         let rows = MovedRows {
             n_rows: row.get(2)?,

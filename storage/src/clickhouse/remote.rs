@@ -242,7 +242,8 @@ impl Remote {
         let width = if table == TableId::Edges1m { rollup::MINUTE_NS } else { rollup::HOUR_NS };
         let visible = self.visible(time, false);
         let mixed = self.mixed.iter().map(|mixed| self.mixed("time", mixed)).collect::<Vec<_>>().join(" OR ");
-        let flows = format!("{database}.flows WHERE {} AND ({mixed})", conditions("time", of_buckets(self.range, width)));
+        let flows =
+            format!("{database}.flows WHERE {} AND ({mixed})", conditions("time", of_buckets(self.range, width)));
         let folded = hindcast_migrations::clickhouse::fold(&flows, width);
         format!(
             "(SELECT {names} FROM {database}.{table} WHERE {within} AND ({visible}) \

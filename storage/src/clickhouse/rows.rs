@@ -31,7 +31,12 @@ pub struct RemoteRows {
 
 impl RemoteRows {
     /// Asks. The connection is used on the runtime that it belongs to, whoever reads the answer.
-    pub(super) fn ask(reached: &Arc<Reached>, table: TableId, statement: String, settings: Vec<(String, String)>) -> Self {
+    pub(super) fn ask(
+        reached: &Arc<Reached>,
+        table: TableId,
+        statement: String,
+        settings: Vec<(String, String)>,
+    ) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let worker = Arc::clone(reached);
         let work = reached.runtime.spawn(async move {

@@ -60,7 +60,11 @@ pub(crate) fn waiting(shared: &Shared) -> Vec<Arc<Segment>> {
         let state = shared.state.read();
         let segments = SENT.iter().filter_map(|table| state.segments.get(table)).flat_map(|segments| segments.iter());
         let shipments = shared.shipments.lock();
-        segments.filter(|segment| shipments.get(&segment.id) != Some(&Shipment::Done)).map(Arc::clone).collect()
+        let is_waiting = |segment: &&Arc<Segment>| match shipments.get(&segment.id) {
+            None | Some(Shipment::Begun { .. }) => true,
+            Some(Shipment::Done | Shipment::Cold) => false,
+        };
+        segments.filter(is_waiting).map(Arc::clone).collect()
     };
     waiting.sort_by_key(|segment| segment.id);
     waiting
@@ -147,11 +151,7 @@ async fn send(shared: &Arc<Shared>, segment: &Arc<Segment>, is_checked: &mut boo
 ///
 /// The last block that arrived is sent again: the server knows it by its token and leaves its rows out, but where it
 /// ended before it folded them into the roll-ups it folds them now.
-async fn begin(
-    shared: &Arc<Shared>,
-    connection: &Connection,
-    segment: &Segment,
-) -> Result<(usize, usize), ShipError> {
+async fn begin(shared: &Arc<Shared>, connection: &Connection, segment: &Segment) -> Result<(usize, usize), ShipError> {
     let configured = shared.config.clickhouse.block_rows;
     let begun = shared.shipments.lock().get(&segment.id).copied();
     let Some(Shipment::Begun { block_rows }) = begun else {

@@ -115,7 +115,8 @@ async fn look(shared: &Shared, known: Option<Connection>) -> Result<Reached, Sch
     let mut bounds = BTreeMap::new();
     let has_others = connection.number("say which stores send rows", &others).await? > 0;
     if has_others {
-        for (name, first, last) in connection.rows::<(String, i64, i64)>("say what it holds", &bounds_of_all(database)).await?
+        for (name, first, last) in
+            connection.rows::<(String, i64, i64)>("say what it holds", &bounds_of_all(database)).await?
         {
             if let Some(table) = TableId::parse(&name) {
                 bounds.insert(table, (Timestamp::from_nanos(first), Timestamp::from_nanos(last)));

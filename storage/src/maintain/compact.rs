@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::retain::replace;
-use crate::catalog::NewSegment;
+use crate::catalog::{NewSegment, Shipment};
 use crate::error::{ReadError, SealError};
 use crate::ids::{Hour, PartitionKey};
 use crate::memory::conform;
@@ -24,7 +24,7 @@ use crate::store::Shared;
 
 /// Compacts the partitions that have enough small segments, one commit each.
 pub(super) fn compact(shared: &Shared, cancel: &CancellationToken) -> Result<(), SealError> {
-    for ((key, has_minutes, is_shipped), small) in candidates(shared) {
+    for ((key, has_minutes, shipment), small) in candidates(shared) {
         if cancel.is_cancelled() {
             return Ok(());
         }
@@ -38,7 +38,7 @@ pub(super) fn compact(shared: &Shared, cancel: &CancellationToken) -> Result<(),
         if matches!(key.table, TableId::Edges1m | TableId::Edges1h) {
             batches = vec![rollup::refold(key.table, &batches).map_err(WriteError::from)?];
         }
-        let added = NewSegment { has_minutes, is_shipped, ..derived(shared, key, batches, last_lsn)? };
+        let added = NewSegment { has_minutes, shipment, ..derived(shared, key, batches, last_lsn)? };
         tracing::debug!(partition = %key, n_segments = small.len(), n_rows = added.n_rows, "compacted");
         replace(shared, &small, &[added])?;
         shared.metrics.compactions.inc();
@@ -48,7 +48,7 @@ pub(super) fn compact(shared: &Shared, cancel: &CancellationToken) -> Result<(),
 
 /// What segments that may become one have in common: the partition, whether minutes are folded, and whether their rows
 /// are in ClickHouse.
-pub(crate) type Kind = (PartitionKey, bool, bool);
+pub(crate) type Kind = (PartitionKey, bool, Option<Shipment>);
 type Candidates = BTreeMap<Kind, Vec<Arc<Segment>>>;
 
 fn candidates(shared: &Shared) -> Candidates {
@@ -61,8 +61,8 @@ fn candidates(shared: &Shared) -> Candidates {
         // What came late for an hour that has left leaves soon, and in ClickHouse it is told by its segment.
         let has_left = state.moved.contains_key(&crate::clickhouse::source_of(key));
         if segment.n_bytes < config.small_size.as_u64() && !has_left && !shared.is_to_be_sent(segment) {
-            let is_shipped = shared.shipments.lock().contains_key(&segment.id);
-            partitions.entry((key, segment.has_minutes, is_shipped)).or_default().push(Arc::clone(segment));
+            let shipment = shared.shipments.lock().get(&segment.id).copied();
+            partitions.entry((key, segment.has_minutes, shipment)).or_default().push(Arc::clone(segment));
         }
     }
     let this_hour = Hour::of(shared.clock.now());

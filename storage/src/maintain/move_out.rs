@@ -63,7 +63,8 @@ pub(crate) fn move_out(shared: &Shared, before: Timestamp) -> Result<MovedOut, S
         (state.oldest_unsealed(), state.lsn)
     };
     let now = shared.clock.now();
-    let commit = Commit { now, added: &[], removed: &ids, marks: &[], moved: &moved, oldest_needed, last_lsn };
+    let commit =
+        Commit { now, added: &[], removed: &ids, marks: &[], moved: &moved, brought: &[], oldest_needed, last_lsn };
     shared.catalog.commit(&commit)?;
     shared.state.write().move_out(&removed, &moved);
     shared.shipments.lock().retain(|id, _| removed.iter().all(|segment| segment.id != *id));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hindcast_model::TableId;
 use object_store::path::Path;
 
-use crate::catalog::{Commit, Shipment};
+use crate::catalog::Commit;
 use crate::config::Retention;
 use crate::error::SealError;
 use crate::segment::Segment;
@@ -64,9 +64,18 @@ pub(super) fn replace(
         (state.oldest_unsealed(), state.lsn)
     };
     let now = shared.clock.now();
-    shared.catalog.commit(&Commit { now, added, removed: &ids, marks: &[], moved: &[], oldest_needed, last_lsn })?;
+    shared.catalog.commit(&Commit {
+        now,
+        added,
+        removed: &ids,
+        marks: &[],
+        moved: &[],
+        brought: &[],
+        oldest_needed,
+        last_lsn,
+    })?;
     // Known as sent before anybody sees them, and for as long as anybody does: else they would be sent again.
-    shared.shipments.lock().extend(added.iter().filter(|new| new.is_shipped).map(|new| (new.id, Shipment::Done)));
+    shared.shipments.lock().extend(added.iter().filter_map(|new| Some((new.id, new.shipment?))));
     let added: Vec<_> = added.iter().map(|new| crate::seal::run::segment(shared, new)).collect();
     shared.state.write().replace(&[], removed, &added);
     shared.shipments.lock().retain(|id, _| removed.iter().all(|segment| segment.id != *id));

@@ -184,6 +184,12 @@ impl State {
         }
     }
 
+    /// Links in the segments of an hour that came back.
+    pub(crate) fn move_in(&mut self, key: PartitionKey, added: &[Arc<Segment>]) {
+        Arc::make_mut(&mut self.moved).remove(&key);
+        self.replace(&[], &[], added);
+    }
+
     /// Takes segments out whose rows are in ClickHouse, in one step with the note that they are read there.
     pub(crate) fn move_out(&mut self, removed: &[Arc<Segment>], moved: &[(PartitionKey, MovedRows)]) {
         let hours = Arc::make_mut(&mut self.moved);

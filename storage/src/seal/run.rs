@@ -51,7 +51,8 @@ pub(crate) fn seal(shared: &Shared, due: &[PartitionKey]) -> Result<usize, SealE
         (state.oldest_unsealed_but(&frozen), state.lsn)
     };
     let now = shared.clock.now();
-    let commit = Commit { now, added: &added, removed: &[], marks: &marks, moved: &[], oldest_needed, last_lsn };
+    let commit =
+        Commit { now, added: &added, removed: &[], marks: &marks, moved: &[], brought: &[], oldest_needed, last_lsn };
     shared.catalog.commit(&commit)?;
     let segments: Vec<Arc<Segment>> = added.iter().map(|new| segment(shared, new)).collect();
     shared.state.write().replace(&frozen, &[], &segments);
@@ -64,7 +65,7 @@ pub(crate) fn seal(shared: &Shared, due: &[PartitionKey]) -> Result<usize, SealE
 }
 
 /// Writes the segments of one partition: its own, and the roll-ups of flows.
-fn partition(
+pub(crate) fn partition(
     shared: &Shared,
     key: PartitionKey,
     batches: &[RecordBatch],
@@ -133,7 +134,7 @@ fn file(
         last_lsn,
         checksum,
         has_minutes: true,
-        is_shipped: false,
+        shipment: None,
         columns: written.columns,
     })
 }

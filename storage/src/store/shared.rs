@@ -140,7 +140,7 @@ impl Shared {
     /// Whether a segment must stay as it is, because its rows are on their way to ClickHouse or still to be sent.
     pub(crate) fn is_to_be_sent(&self, segment: &Segment) -> bool {
         match self.shipments.lock().get(&segment.id) {
-            Some(shipment) => *shipment != Shipment::Done,
+            Some(shipment) => matches!(shipment, Shipment::Begun { .. }),
             None => self.has_clickhouse() && crate::clickhouse::ship::is_sent(segment.table),
         }
     }

@@ -8,9 +8,9 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use hindcast_model::{ColumnKind, TableId, TimeRange, Timestamp};
 use hindcast_query::filter::{BitsTest, NumberTest, Pattern, Selector, TextTest, cel, text};
 use hindcast_query::{Bucketed, Engine, EventQuery, Filter, Order, Pick, Weight};
+use rand::Rng as _;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
-use rand::Rng as _;
 
 /// Tables whose rows are asked for. Those of roll-ups are parts of sums, and how many parts there are is the store's
 /// business: they are asked for as sums.
@@ -123,7 +123,13 @@ fn text_test(chance: &mut StdRng, values: &Values, table: TableId, column: &'sta
     }
 }
 
-fn number_test(chance: &mut StdRng, values: &Values, table: TableId, column: &'static str, kind: ColumnKind) -> NumberTest {
+fn number_test(
+    chance: &mut StdRng,
+    values: &Values,
+    table: TableId,
+    column: &'static str,
+    kind: ColumnKind,
+) -> NumberTest {
     let number = |chance: &mut StdRng| match kind {
         ColumnKind::Time => i128::from(values.time(chance, table)),
         _ => values.value(chance, table, column).parse().unwrap_or(7_i128),
@@ -143,7 +149,14 @@ fn number_test(chance: &mut StdRng, values: &Values, table: TableId, column: &'s
 
 fn leaf(chance: &mut StdRng, values: &Values, table: TableId) -> Filter {
     if table == TableId::Flows && chance.random_bool(0.15) {
-        let texts = ["to:ip:10.0.0.0/8", "dns:*.local", "http.status:5xx", "\"web\"", "label:app=web", "from:ns:* port:1..1000"];
+        let texts = [
+            "to:ip:10.0.0.0/8",
+            "dns:*.local",
+            "http.status:5xx",
+            "\"web\"",
+            "label:app=web",
+            "from:ns:* port:1..1000",
+        ];
         return text::parse(texts.choose(chance).unwrap()).unwrap();
     }
     if table == TableId::Flows && chance.random_bool(0.05) {
@@ -152,7 +165,9 @@ fn leaf(chance: &mut StdRng, values: &Values, table: TableId) -> Filter {
     let column = table.columns().choose(chance).unwrap();
     let name = column.name;
     match column.kind {
-        ColumnKind::Dict | ColumnKind::Text => Filter::Text { column: name, test: text_test(chance, values, table, name) },
+        ColumnKind::Dict | ColumnKind::Text => {
+            Filter::Text { column: name, test: text_test(chance, values, table, name) }
+        }
         ColumnKind::Bool => Filter::Bool { column: name, value: chance.random() },
         ColumnKind::Bytes | ColumnKind::DictBytes => Filter::BytesPresent { column: name },
         kind => Filter::Number { column: name, test: number_test(chance, values, table, name, kind) },
@@ -176,7 +191,8 @@ fn filter(chance: &mut StdRng, values: &Values, table: TableId, depth: u32) -> F
 
 /// A filter that only speaks of what roll-ups keep, so that they answer.
 fn rolled_filter(chance: &mut StdRng, values: &Values) -> Filter {
-    let column = ["src_namespace", "dst_workload", "verdict", "protocol", "direction", "l7_protocol"].choose(chance).unwrap();
+    let column =
+        ["src_namespace", "dst_workload", "verdict", "protocol", "direction", "l7_protocol"].choose(chance).unwrap();
     match chance.random_range(0..3) {
         0 => Filter::True,
         1 => Filter::one_of(column, [values.value(chance, TableId::Flows, column)]),
@@ -187,27 +203,39 @@ fn rolled_filter(chance: &mut StdRng, values: &Values) -> Filter {
 fn sql(chance: &mut StdRng, values: &Values) -> String {
     let time = |chance: &mut StdRng| values.time(chance, TableId::Flows);
     let (one, other) = (time(chance), time(chance));
-    let within = format!(
-        "time >= to_timestamp_nanos({}) AND time < to_timestamp_nanos({})",
-        one.min(other),
-        one.max(other)
-    );
+    let within =
+        format!("time >= to_timestamp_nanos({}) AND time < to_timestamp_nanos({})", one.min(other), one.max(other));
     let quoted = |chance: &mut StdRng, column| values.value(chance, TableId::Flows, column).replace('\'', "''");
     let pod = quoted(chance, "src_pod");
     let namespace = quoted(chance, "dst_namespace");
     let edges = ["edges_1m", "edges_1h"].choose(chance).unwrap();
     let all = [
         format!("SELECT count(*) FROM flows WHERE {within}"),
-        format!("SELECT verdict, count(*), sum(bytes_sent), min(time), max(dst_port) FROM flows WHERE {within} GROUP BY 1 ORDER BY 1"),
-        format!("SELECT * FROM flows WHERE src_pod = '{pod}' AND {within} ORDER BY time, dst_ip, dst_port, src_port, uuid, summary LIMIT 30"),
-        format!("SELECT time, src_pod, dst_pod FROM flows WHERE dst_namespace IN ('{namespace}', 'x') OR dst_port > 8000 ORDER BY 1, 2, 3 LIMIT 40"),
+        format!(
+            "SELECT verdict, count(*), sum(bytes_sent), min(time), max(dst_port) FROM flows WHERE {within} GROUP BY 1 ORDER BY 1"
+        ),
+        format!(
+            "SELECT * FROM flows WHERE src_pod = '{pod}' AND {within} ORDER BY time, dst_ip, dst_port, src_port, uuid, summary LIMIT 30"
+        ),
+        format!(
+            "SELECT time, src_pod, dst_pod FROM flows WHERE dst_namespace IN ('{namespace}', 'x') OR dst_port > 8000 ORDER BY 1, 2, 3 LIMIT 40"
+        ),
         format!("SELECT time FROM flows WHERE dst_namespace <> '{namespace}' ORDER BY time DESC LIMIT 17"),
-        format!("SELECT src_workload, dst_workload, sum(flows) AS n, sum(errors), min(first_seen), max(latency_max_ns), sum(latency_le_1ms) FROM {edges} WHERE is_reply IS NOT TRUE AND {within} GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2"),
-        format!("SELECT date_bin(INTERVAL '1 hour', time, TIMESTAMP '1970-01-01'), verdict, sum(flows), sum(rows) FROM {edges} GROUP BY 1, 2 ORDER BY 1, 2"),
-        format!("SELECT src_name, dst_name, src_identity, dst_identity, port, http_status_class, sum(flows) FROM {edges} GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6"),
+        format!(
+            "SELECT src_workload, dst_workload, sum(flows) AS n, sum(errors), min(first_seen), max(latency_max_ns), sum(latency_le_1ms) FROM {edges} WHERE is_reply IS NOT TRUE AND {within} GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2"
+        ),
+        format!(
+            "SELECT date_bin(INTERVAL '1 hour', time, TIMESTAMP '1970-01-01'), verdict, sum(flows), sum(rows) FROM {edges} GROUP BY 1, 2 ORDER BY 1, 2"
+        ),
+        format!(
+            "SELECT src_name, dst_name, src_identity, dst_identity, port, http_status_class, sum(flows) FROM {edges} GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6"
+        ),
         "SELECT kind, count(*), count(DISTINCT binary) FROM runtime_events GROUP BY 1 ORDER BY 1".to_owned(),
-        "SELECT count(*) FROM runtime_events r JOIN workloads w ON r.pod = w.pod WHERE r.namespace IS NOT NULL".to_owned(),
-        format!("SELECT dst_workload, http_url, count(*), avg(latency_ns) FROM flows WHERE http_status >= 400 AND {within} GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT 50"),
+        "SELECT count(*) FROM runtime_events r JOIN workloads w ON r.pod = w.pod WHERE r.namespace IS NOT NULL"
+            .to_owned(),
+        format!(
+            "SELECT dst_workload, http_url, count(*), avg(latency_ns) FROM flows WHERE http_status >= 400 AND {within} GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT 50"
+        ),
         "SELECT count(*) FROM losses".to_owned(),
     ];
     all.choose(chance).unwrap().clone()

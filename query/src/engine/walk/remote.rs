@@ -48,12 +48,7 @@ impl Walk {
     }
 
     /// Takes the next rows of a window, and queues it behind them.
-    pub(super) async fn open_window(
-        &mut self,
-        rank: i64,
-        mut window: Window,
-        target: usize,
-    ) -> Result<(), QueryError> {
+    pub(super) async fn open_window(&mut self, rank: i64, mut window: Window, target: usize) -> Result<(), QueryError> {
         match window.next(self.budget.time_left()).await? {
             Arrived::End => {
                 let is_everything = self.wanted.is_none() && self.filter.is_true();
