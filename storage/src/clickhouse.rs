@@ -195,3 +195,19 @@ pub(crate) async fn delete(shared: &Shared, key: PartitionKey) -> Result<(), Cli
     }
     Ok(())
 }
+
+/// How many rows of an hour this store has there.
+pub(crate) async fn count(shared: &Shared, key: PartitionKey) -> Result<u64, ClickHouseError> {
+    let config = &shared.config.clickhouse;
+    let time = time_column(key.table);
+    let query = format!(
+        "SELECT count() FROM {}.{} WHERE segment_store = '{}' AND {time} >= fromUnixTimestamp64Nano({}, 'UTC') \
+         AND {time} <= fromUnixTimestamp64Nano({}, 'UTC')",
+        config.database,
+        key.table,
+        shared.catalog.store_name(),
+        key.hour.start().as_nanos(),
+        key.hour.last().as_nanos(),
+    );
+    Connection::new(config)?.number("say what it has of an hour", &query).await
+}

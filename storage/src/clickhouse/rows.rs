@@ -13,7 +13,7 @@ use arrow::ipc::reader::StreamDecoder;
 use futures::Stream;
 use hindcast_model::TableId;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::ClickHouseError;
 use super::watch::Reached;
@@ -26,7 +26,7 @@ const QUEUE: usize = 2;
 #[derive(Debug)]
 pub struct RemoteRows {
     receiver: mpsc::Receiver<Result<RecordBatch, ReadError>>,
-    work: JoinHandle<()>,
+    _cancel_on_drop: DropGuard,
 }
 
 impl RemoteRows {
@@ -39,13 +39,20 @@ impl RemoteRows {
     ) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let worker = Arc::clone(reached);
-        let work = reached.runtime.spawn(async move {
-            if let Err(error) = pump(&worker, table, &statement, settings, &sender).await {
+        let cancel = CancellationToken::new();
+        let dropped = cancel.clone();
+        let _detached = reached.runtime.spawn(async move {
+            // Losing arm: the connection ends, and the server stops working on a question that nobody waits for.
+            let pumped = tokio::select! {
+                () = dropped.cancelled() => return,
+                pumped = pump(&worker, table, &statement, settings, &sender) => pumped,
+            };
+            if let Err(error) = pumped {
                 // A reader that left does not want to know.
                 let _gone = sender.send(Err(error)).await;
             }
         });
-        Self { receiver, work }
+        Self { receiver, _cancel_on_drop: cancel.drop_guard() }
     }
 
     /// The next batch; `None` at the end.
@@ -65,13 +72,6 @@ impl Stream for RemoteRows {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.receiver.poll_recv(context)
-    }
-}
-
-impl Drop for RemoteRows {
-    fn drop(&mut self) {
-        // Ends the connection; the server stops working on a question that nobody waits for.
-        self.work.abort();
     }
 }
 

@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hindcast_model::{TableId, Timestamp};
+use hindcast_model::{TableId, Timestamp, report};
 use tokio::runtime::Handle;
 
 use crate::catalog::{Commit, MovedRows, Shipment};
+use crate::clickhouse::count;
 use crate::clickhouse::ship::SENT;
 use crate::error::SealError;
 use crate::ids::PartitionKey;
@@ -46,6 +47,9 @@ pub(crate) fn move_out(shared: &Shared, before: Timestamp) -> Result<MovedOut, S
     let mut removed: Vec<Arc<Segment>> = Vec::new();
     let mut moved = Vec::new();
     for (key, segments) in ready(shared, before) {
+        if !is_there(shared, key, &segments) {
+            continue;
+        }
         let rows = segments.iter().filter(|segment| segment.table == key.table).map(|segment| MovedRows {
             n_rows: segment.n_rows,
             min_time: segment.min_time,
@@ -76,6 +80,24 @@ pub(crate) fn move_out(shared: &Shared, before: Timestamp) -> Result<MovedOut, S
     };
     tracing::info!(n_hours = done.n_hours, n_rows = done.n_rows, "rows that are in ClickHouse leave the lake");
     Ok(done)
+}
+
+/// Whether ClickHouse still has every row of an hour that it took: a server may lose what it has answered for.
+fn is_there(shared: &Shared, key: PartitionKey, segments: &[Arc<Segment>]) -> bool {
+    let own = segments.iter().filter(|segment| segment.table == key.table).map(|segment| segment.n_rows).sum::<u64>();
+    let left = shared.state.read().moved.get(&key).map_or(0, |rows| rows.n_rows);
+    let expected = own.saturating_add(left);
+    match Handle::current().block_on(count(shared, key)) {
+        Ok(found) if found >= expected => true,
+        Ok(found) => {
+            tracing::error!(partition = %key, found, expected, "rows that ClickHouse took are not there: they stay here");
+            false
+        }
+        Err(error) => {
+            tracing::warn!(partition = %key, error = report(&error), "rows stay: ClickHouse does not say what it has");
+            false
+        }
+    }
 }
 
 /// The hours that may leave, with all their segments.

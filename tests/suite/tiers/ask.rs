@@ -84,7 +84,7 @@ fn texts(batches: &[RecordBatch]) -> String {
             for (field, column) in schema.fields().iter().zip(&columns) {
                 let value = column.value(row).to_string();
                 if value != "∅" {
-                    let _ = write!(out, "{}={value} ", field.name());
+                    write!(out, "{}={value} ", field.name()).unwrap();
                 }
             }
             out.push('\n');
