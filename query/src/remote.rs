@@ -29,7 +29,14 @@ pub(crate) fn rows(mut select: RemoteSelect, columns: &[&'static str], condition
     select
 }
 
+/// How much longer than we do the server may work: what is too slow is cut here, not refused there.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// A question with nothing in it yet, within what is left of a question's limits.
 pub(crate) fn select(limits: &Limits, left: std::time::Duration) -> RemoteSelect {
-    RemoteSelect { max_time: left, max_memory: limits.max_memory.0.saturating_mul(4), ..RemoteSelect::default() }
+    RemoteSelect {
+        max_time: left.saturating_add(GRACE),
+        max_memory: limits.max_memory.0.saturating_mul(4),
+        ..RemoteSelect::default()
+    }
 }

@@ -184,6 +184,14 @@ impl Catalog {
         })
     }
 
+    /// Remembers whether other stores send rows to ClickHouse.
+    pub(crate) fn note_alone(&self, is_alone: bool) -> Result<(), CatalogError> {
+        self.transact("write", |transaction| {
+            let statement = "INSERT OR REPLACE INTO hindcast_state VALUES ('clickhouse_alone', ?1)";
+            transaction.execute(statement, [is_alone]).map(drop)
+        })
+    }
+
     /// Forgets files that were deleted.
     pub(crate) fn forget(&self, ids: &[SegmentId]) -> Result<(), CatalogError> {
         self.transact("write", |transaction| expire::forget(transaction, ids))

@@ -173,41 +173,55 @@ impl Connection {
     }
 }
 
-/// Deletes this store's rows of an hour, which are in the lake.
-pub(crate) async fn delete(shared: &Shared, key: PartitionKey) -> Result<(), ClickHouseError> {
-    let config = &shared.config.clickhouse;
-    let connection = Connection::new(config)?;
-    let tables: &[TableId] = match key.table {
+/// The tables that hold an hour: of flows their roll-ups too.
+const fn tables_of(key: &PartitionKey) -> &[TableId] {
+    match key.table {
         TableId::Flows => &[TableId::Flows, TableId::Edges1m, TableId::Edges1h],
         _ => std::slice::from_ref(&key.table),
-    };
-    for table in tables {
-        let time = time_column(*table);
-        let statement = format!(
-            "DELETE FROM {}.{table} WHERE segment_store = '{}' AND {time} >= fromUnixTimestamp64Nano({}, 'UTC') \
-             AND {time} <= fromUnixTimestamp64Nano({}, 'UTC')",
-            config.database,
-            shared.catalog.store_name(),
-            key.hour.start().as_nanos(),
-            key.hour.last().as_nanos(),
-        );
+    }
+}
+
+/// A table, and the condition of this store's rows of an hour in it.
+fn hour_of(shared: &Shared, table: TableId, key: PartitionKey) -> String {
+    let time = time_column(table);
+    format!(
+        "{}.{table} WHERE segment_store = '{}' AND {time} >= fromUnixTimestamp64Nano({}, 'UTC') \
+         AND {time} <= fromUnixTimestamp64Nano({}, 'UTC')",
+        shared.config.clickhouse.database,
+        shared.catalog.store_name(),
+        key.hour.start().as_nanos(),
+        key.hour.last().as_nanos(),
+    )
+}
+
+/// Deletes this store's rows of an hour, which are in the lake.
+pub(crate) async fn delete(shared: &Shared, key: PartitionKey) -> Result<(), ClickHouseError> {
+    let connection = Connection::new(&shared.config.clickhouse)?;
+    for table in tables_of(&key) {
+        let statement = format!("DELETE FROM {}", hour_of(shared, *table, key));
         connection.execute("delete what is in the lake", &statement).await?;
     }
     Ok(())
 }
 
-/// How many rows of an hour this store has there.
-pub(crate) async fn count(shared: &Shared, key: PartitionKey) -> Result<u64, ClickHouseError> {
-    let config = &shared.config.clickhouse;
-    let time = time_column(key.table);
-    let query = format!(
-        "SELECT count() FROM {}.{} WHERE segment_store = '{}' AND {time} >= fromUnixTimestamp64Nano({}, 'UTC') \
-         AND {time} <= fromUnixTimestamp64Nano({}, 'UTC')",
-        config.database,
-        key.table,
-        shared.catalog.store_name(),
-        key.hour.start().as_nanos(),
-        key.hour.last().as_nanos(),
-    );
-    Connection::new(config)?.number("say what it has of an hour", &query).await
+/// What ClickHouse has of an hour of this store.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held {
+    pub(crate) n_rows: u64,
+    /// Whether roll-ups count the same rows, where there are any.
+    pub(crate) is_rolled_up: bool,
+}
+
+/// Asks what it has of an hour of this store.
+pub(crate) async fn held(shared: &Shared, key: PartitionKey) -> Result<Held, ClickHouseError> {
+    let connection = Connection::new(&shared.config.clickhouse)?;
+    let action = "say what it has of an hour";
+    let query = format!("SELECT count() FROM {}", hour_of(shared, key.table, key));
+    let n_rows = connection.number(action, &query).await?;
+    let mut is_rolled_up = true;
+    for table in tables_of(&key).iter().filter(|table| **table != key.table) {
+        let query = format!("SELECT toUInt64(sum(rows)) FROM {}", hour_of(shared, *table, key));
+        is_rolled_up &= connection.number(action, &query).await? == n_rows;
+    }
+    Ok(Held { n_rows, is_rolled_up })
 }

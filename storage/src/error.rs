@@ -8,6 +8,7 @@ use hindcast_model::{Kind, SchemaError, TableId};
 
 use crate::catalog::CatalogError;
 use crate::clickhouse::ClickHouseError;
+use crate::ids::PartitionKey;
 use crate::log::LogError;
 use crate::seal::write::WriteError;
 use crate::tier::TierError;
@@ -208,6 +209,16 @@ pub enum MoveError {
     /// They could not be deleted there.
     #[error(transparent)]
     Delete(#[from] ClickHouseError),
+    /// Some are not there any more. What is there stays there.
+    #[error("ClickHouse has {found} rows of {key}, of which {left} left the lake")]
+    Fewer {
+        /// Table and hour.
+        key: PartitionKey,
+        /// Rows that are there.
+        found: u64,
+        /// Rows that went there.
+        left: u64,
+    },
     /// The server does not answer.
     #[error("ClickHouse does not answer")]
     Away,

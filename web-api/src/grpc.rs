@@ -34,6 +34,7 @@ const TETRAGON_HEALTH: &str = "liveness";
 fn ending_status(ending: Ending) -> Option<Status> {
     match (ending.fault, ending.cut) {
         (Some(fault), _) => Some(fault.into()),
+        (None, Some(cut)) if cut.is_away() => Some(Status::unavailable(cut.detail)),
         (None, Some(cut)) => Some(Status::resource_exhausted(format!("the answer was cut: {}", cut.detail))),
         (None, None) => None,
     }

@@ -25,10 +25,17 @@ use crate::fault::Fault;
 /// Why an answer is shorter than the question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct CutDto {
-    /// Which limit ended the answer: rows, bytes, memory or time.
+    /// Which limit ended the answer: rows, bytes, memory or time. Or away: ClickHouse did not answer.
     pub(crate) reason: String,
     /// For a person.
     pub(crate) detail: String,
+}
+
+impl CutDto {
+    /// Whether rows are missing because ClickHouse does not answer.
+    pub(crate) fn is_away(&self) -> bool {
+        self.reason == hindcast_query::CutReason::Away.as_str()
+    }
 }
 
 /// What is said after the last row.

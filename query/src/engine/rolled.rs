@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
-use hindcast_model::{TableId, TimeRange, Timestamp};
+use hindcast_model::{TableId, TimeRange};
 use hindcast_storage::{Snapshot, rollup};
 
 use super::part::Part;
@@ -34,16 +34,6 @@ pub(crate) fn folded_from(columns: &[&str]) -> Vec<&'static str> {
     columns.iter().flat_map(|column| rollup::inputs(column)).copied().collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// The time of the flows whose buckets begin in `range`: a bucket counts whole or not at all.
-fn of_buckets(range: TimeRange, width: i64) -> TimeRange {
-    let next = |time: Timestamp| {
-        let nanos = time.as_nanos();
-        let start = nanos.div_euclid(width).saturating_mul(width);
-        Timestamp::from_nanos(if start == nanos { nanos } else { start.saturating_add(width) })
-    };
-    TimeRange::new(next(range.start()), next(range.end())).unwrap_or(TimeRange::ALL)
-}
-
 /// Parts of flows whose edges with a bucket that begins in `range` no segment of a roll-up holds; none for other
 /// tables.
 pub(crate) async fn unrolled(
@@ -53,7 +43,7 @@ pub(crate) async fn unrolled(
     range: TimeRange,
 ) -> Result<Vec<Part>, QueryError> {
     let Some((width, sealed)) = lacking(table) else { return Ok(Vec::new()) };
-    parts(reader, snapshot, TableId::Flows, of_buckets(range, width), &Filter::True, (sealed, true)).await
+    parts(reader, snapshot, TableId::Flows, rollup::of_buckets(range, width), &Filter::True, (sealed, true)).await
 }
 
 /// The edges of a part of flows, in some columns of the roll-up and with buckets that begin in `range`. Edges that
@@ -66,7 +56,7 @@ pub(crate) async fn read_folded(
 ) -> Result<RecordBatch, QueryError> {
     let step = QueryError::internal("fold flows into edges");
     let width = lacking(table).map_or(rollup::HOUR_NS, |(width, _)| width);
-    let range = of_buckets(range, width);
+    let range = rollup::of_buckets(range, width);
     let time = time_column(TableId::Flows);
     let is_inside = part.lies_in(TableId::Flows, range);
     let mut from = folded_from(columns);

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use hindcast_model::{TimeRange, Timestamp};
+use hindcast_storage::rollup::HOUR_NS;
 use hindcast_storage::{Remote, RemoteRows};
 use tokio::sync::Mutex;
 
 use crate::QueryError;
 
-const HOUR_NS: i64 = 3_600_000_000_000;
 /// How often somebody who waits looks whether anybody waits for him.
 const LOOK: Duration = Duration::from_millis(200);
 

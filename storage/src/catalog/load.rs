@@ -38,6 +38,8 @@ pub(crate) struct Loaded {
     pub(crate) shipments: BTreeMap<SegmentId, Shipment>,
     /// What left the lake for ClickHouse.
     pub(crate) moved: BTreeMap<PartitionKey, MovedRows>,
+    /// Whether no other store sent rows to ClickHouse when it last answered.
+    pub(crate) is_alone: bool,
     /// The log from here on is needed.
     pub(crate) oldest_needed: Lsn,
     /// Positions up to here were given out.
@@ -254,6 +256,7 @@ pub(super) fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
         next_file_id: connection.query_row("SELECT MAX(next_file_id) FROM ducklake_snapshot", [], |row| row.get(0))?,
         ..Loaded::default()
     };
+    loaded.is_alone = state("clickhouse_alone")? == 1;
     loaded.segments = segments(connection)?;
     let mut statement = connection.prepare("SELECT table_code, hour, lsn FROM hindcast_mark")?;
     let marks =

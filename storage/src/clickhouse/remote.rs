@@ -242,8 +242,10 @@ impl Remote {
         let width = if table == TableId::Edges1m { rollup::MINUTE_NS } else { rollup::HOUR_NS };
         let visible = self.visible(time, false);
         let mixed = self.mixed.iter().map(|mixed| self.mixed("time", mixed)).collect::<Vec<_>>().join(" OR ");
-        let flows =
-            format!("{database}.flows WHERE {} AND ({mixed})", conditions("time", of_buckets(self.range, width)));
+        let flows = format!(
+            "{database}.flows WHERE {} AND ({mixed})",
+            conditions("time", rollup::of_buckets(self.range, width))
+        );
         let folded = hindcast_migrations::clickhouse::fold(&flows, width);
         format!(
             "(SELECT {names} FROM {database}.{table} WHERE {within} AND ({visible}) \
@@ -304,13 +306,4 @@ fn conditions(time: &str, range: TimeRange) -> String {
         all.push(format!("{time} < fromUnixTimestamp64Nano({}, 'UTC')", range.end().as_nanos()));
     }
     if all.is_empty() { "1".to_owned() } else { all.join(" AND ") }
-}
-
-/// The time of the flows whose buckets begin in a range.
-fn of_buckets(range: TimeRange, width: i64) -> TimeRange {
-    let next = |time: Timestamp| {
-        let start = time.bucket(width);
-        if start == time { time } else { Timestamp::from_nanos(start.as_nanos().saturating_add(width)) }
-    };
-    TimeRange::new(next(range.start()), next(range.end())).unwrap_or(range)
 }

@@ -13,7 +13,7 @@ use super::ship::SENT;
 use super::{Connection, Schema, SchemaError, View};
 use crate::ids::time_column;
 use crate::memory::State;
-use crate::store::Shared;
+use crate::store::{Shared, blocking};
 
 /// How often the server is asked.
 const LOOK: Duration = Duration::from_secs(1);
@@ -21,10 +21,10 @@ const LOOK: Duration = Duration::from_secs(1);
 const FIRST_LOOK: Duration = Duration::from_secs(5);
 
 /// What the server last said.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Watched(Mutex<Said>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Said {
     reached: Option<Arc<Reached>>,
     /// Whether there was no other store when it last answered.
@@ -44,6 +44,11 @@ pub(crate) struct Reached {
 }
 
 impl Watched {
+    /// Nothing was said yet; `is_alone` is remembered from before.
+    pub(crate) fn new(is_alone: bool) -> Self {
+        Self(Mutex::new(Said { reached: None, is_alone }))
+    }
+
     /// The server as a snapshot sees it.
     pub(crate) fn view(&self, state: &State, store: &str) -> View {
         let said = self.0.lock();
@@ -56,20 +61,21 @@ impl Watched {
         }
     }
 
-    fn note(&self, reached: Option<Reached>) {
+    /// Notes what it said; whether it says something new of other stores.
+    fn note(&self, reached: Option<Reached>) -> Option<bool> {
         let mut said = self.0.lock();
-        if let Some(reached) = &reached {
-            said.is_alone = !reached.has_others;
-        }
+        let is_alone = reached.as_ref().map(|reached| !reached.has_others).filter(|now| *now != said.is_alone);
+        said.is_alone = is_alone.unwrap_or(said.is_alone);
         said.reached = reached.map(Arc::new);
+        is_alone
     }
 }
 
 /// Asks once, for whoever opens a store: what is there is known from the first question on.
-pub(crate) async fn first_look(shared: &Shared) {
+pub(crate) async fn first_look(shared: &Arc<Shared>) {
     let looked = tokio::time::timeout(FIRST_LOOK, look(shared, None)).await;
     match looked {
-        Ok(Ok(reached)) => shared.clickhouse.note(Some(reached)),
+        Ok(Ok(reached)) => note(shared, reached).await,
         Ok(Err(error)) => tracing::warn!(error = report(&error), "rows in ClickHouse are out of reach"),
         Err(_elapsed) => tracing::warn!("ClickHouse does not answer: rows there are out of reach"),
     }
@@ -90,14 +96,23 @@ pub(crate) async fn watch_loop(shared: Arc<Shared>, cancel: CancellationToken) {
             looked = look(&shared, known) => looked,
         };
         match looked {
-            Ok(reached) => shared.clickhouse.note(Some(reached)),
+            Ok(reached) => note(&shared, reached).await,
             Err(error) => {
                 if before.is_some() {
                     tracing::warn!(error = report(&error), "rows in ClickHouse are out of reach");
                 }
-                shared.clickhouse.note(None);
+                let _unchanged = shared.clickhouse.note(None);
             }
         }
+    }
+}
+
+/// Notes an answer, and in the catalogue whether there are other stores: that is asked when the server is away.
+async fn note(shared: &Arc<Shared>, reached: Reached) {
+    let Some(is_alone) = shared.clickhouse.note(Some(reached)) else { return };
+    let worker = Arc::clone(shared);
+    if let Err(error) = blocking(move || worker.catalog.note_alone(is_alone)).await {
+        tracing::warn!(error = report(&error), "cannot remember whether other stores send rows");
     }
 }
 

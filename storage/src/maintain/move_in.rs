@@ -79,6 +79,11 @@ async fn bring(shared: &Arc<Shared>, key: PartitionKey) -> Result<Vec<NewSegment
             }
         }
     }
+    let found: u64 = added.iter().filter(|new| new.key.table == key.table).map(|new| new.n_rows).sum();
+    let left = shared.state.read().moved.get(&key).map_or(0, |rows| rows.n_rows);
+    if found < left {
+        return Err(MoveError::Fewer { key, found, left });
+    }
     commit(shared, key, added).await
 }
 

@@ -8,10 +8,10 @@ use hindcast_model::{TableId, Timestamp, report};
 use tokio::runtime::Handle;
 
 use crate::catalog::{Commit, MovedRows, Shipment};
-use crate::clickhouse::count;
+use crate::clickhouse::held;
 use crate::clickhouse::ship::SENT;
 use crate::error::SealError;
-use crate::ids::PartitionKey;
+use crate::ids::{PartitionKey, SegmentId};
 use crate::segment::Segment;
 use crate::store::Shared;
 
@@ -42,12 +42,14 @@ const fn together(table: TableId) -> &'static [TableId] {
 /// Moves the hours that ended before `before`, and what came late for hours that were moved already. An hour of which
 /// not every row has been sent waits.
 pub(crate) fn move_out(shared: &Shared, before: Timestamp) -> Result<MovedOut, SealError> {
+    // ClickHouse is asked before the lock is taken: while it is slow, rows are sealed all the same.
+    let there = there(shared, ready(shared, before));
     // No segment may join an hour between the look at it and the note that it has left.
     let _alone = Handle::current().block_on(shared.sealing.lock());
     let mut removed: Vec<Arc<Segment>> = Vec::new();
     let mut moved = Vec::new();
     for (key, segments) in ready(shared, before) {
-        if !is_there(shared, key, &segments) {
+        if there.get(&key) != Some(&ids(&segments)) {
             continue;
         }
         let rows = segments.iter().filter(|segment| segment.table == key.table).map(|segment| MovedRows {
@@ -82,22 +84,33 @@ pub(crate) fn move_out(shared: &Shared, before: Timestamp) -> Result<MovedOut, S
     Ok(done)
 }
 
-/// Whether ClickHouse still has every row of an hour that it took: a server may lose what it has answered for.
-fn is_there(shared: &Shared, key: PartitionKey, segments: &[Arc<Segment>]) -> bool {
-    let own = segments.iter().filter(|segment| segment.table == key.table).map(|segment| segment.n_rows).sum::<u64>();
-    let left = shared.state.read().moved.get(&key).map_or(0, |rows| rows.n_rows);
-    let expected = own.saturating_add(left);
-    match Handle::current().block_on(count(shared, key)) {
-        Ok(found) if found >= expected => true,
-        Ok(found) => {
-            tracing::error!(partition = %key, found, expected, "rows that ClickHouse took are not there: they stay here");
-            false
-        }
-        Err(error) => {
-            tracing::warn!(partition = %key, error = report(&error), "rows stay: ClickHouse does not say what it has");
-            false
+fn ids(segments: &[Arc<Segment>]) -> Vec<SegmentId> {
+    segments.iter().map(|segment| segment.id).collect()
+}
+
+/// The hours, with their segments, that ClickHouse still has whole, roll-ups included: a server may lose what it has
+/// answered for, and what it took before it had roll-ups is in none.
+fn there(shared: &Shared, ready: BTreeMap<PartitionKey, Vec<Arc<Segment>>>) -> BTreeMap<PartitionKey, Vec<SegmentId>> {
+    let mut there = BTreeMap::new();
+    for (key, segments) in ready {
+        let own = segments.iter().filter(|segment| segment.table == key.table).map(|segment| segment.n_rows);
+        let left = shared.state.read().moved.get(&key).map_or(0, |rows| rows.n_rows);
+        let expected = own.sum::<u64>().saturating_add(left);
+        match Handle::current().block_on(held(shared, key)) {
+            Ok(held) if held.n_rows >= expected && held.is_rolled_up => {
+                there.insert(key, ids(&segments));
+            }
+            Ok(held) => {
+                let n_rows = held.n_rows;
+                tracing::error!(partition = %key, n_rows, expected, "rows or roll-ups are not in ClickHouse: rows stay");
+            }
+            Err(error) => {
+                tracing::warn!(error = report(&error), "rows stay: ClickHouse does not say what it has");
+                break;
+            }
         }
     }
+    there
 }
 
 /// The hours that may leave, with all their segments.

@@ -10,7 +10,7 @@ use arrow::datatypes::{TimestampNanosecondType, UInt16Type, UInt64Type};
 use arrow::error::ArrowError;
 use hashbrown::HashMap;
 use hindcast_model::tables::{edges, flows};
-use hindcast_model::{TableId, Timestamp, latency};
+use hindcast_model::{TableId, TimeRange, Timestamp, latency};
 
 use super::merge::{Column, Merged};
 use super::order::{Keys, numbers, whole_keys};
@@ -19,6 +19,16 @@ use super::order::{Keys, numbers, whole_keys};
 pub const MINUTE_NS: i64 = 60_000_000_000;
 /// Width of a bucket of `edges_1h`, in nanoseconds.
 pub const HOUR_NS: i64 = crate::ids::HOUR_NS;
+
+/// The time of the flows whose buckets begin in `range`: a bucket counts whole or not at all.
+#[must_use]
+pub fn of_buckets(range: TimeRange, width: i64) -> TimeRange {
+    let next = |time: Timestamp| {
+        let start = time.bucket(width);
+        if start == time { time } else { Timestamp::from_nanos(start.as_nanos().saturating_add(width)) }
+    };
+    TimeRange::new(next(range.start()), next(range.end())).unwrap_or(TimeRange::ALL)
+}
 
 /// Folds batches of `flows` into the named columns of `edges`, with buckets of `width` nanoseconds; [`i64::MAX`] for
 /// one bucket of all time. Edges are told apart only by columns that the flows have: of flows with just the columns
