@@ -72,11 +72,8 @@ struct Filled {
 }
 
 async fn fill(store: &Store, recipe: Recipe, recorded_at: Timestamp) -> anyhow::Result<Filled> {
-    let held: u64 = TableId::ALL
-        .into_iter()
-        .map(|table| store.snapshot().stats(table))
-        .map(|stats| stats.segment_rows + stats.memory_rows)
-        .sum();
+    let held: u64 =
+        TableId::ALL.into_iter().map(|table| store.snapshot().stats(table)).map(|stats| stats.n_rows()).sum();
     if held > 0 {
         bail!(
             "the data directory holds {} rows already: a generated recording does not belong among real ones, so give \

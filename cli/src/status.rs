@@ -54,7 +54,8 @@ fn of_store(local: &Local) -> Value {
         .map(|table| {
             json!({
                 "table": table.table.name(),
-                "rows": table.stats.segment_rows + table.stats.memory_rows,
+                "rows": table.stats.n_rows(),
+                "moved_rows": table.stats.moved_rows,
                 "segment_rows": table.stats.segment_rows,
                 "segment_bytes": table.stats.segment_bytes,
                 "segments": table.stats.n_segments,
@@ -125,13 +126,15 @@ fn text(document: &Value, palette: Palette) -> anyhow::Result<String> {
         human::size(number_of(document, "memory_bytes")),
     );
     let tables = document.get("tables").and_then(Value::as_array).into_iter().flatten();
-    let rows: Vec<Vec<String>> = tables.filter(|table| number_of(table, "rows") > 0).map(table_row).collect();
+    // A table without rows of its own may have some of other recorders.
+    let is_empty = |table: &&Value| text_of(table, "first").is_none();
+    let rows: Vec<Vec<String>> = tables.filter(|table| !is_empty(table)).map(table_row).collect();
     if rows.is_empty() {
         out.push_str("no events yet\n");
     } else {
-        let titles = ["table", "rows", "segments", "on disk", "from", "to"];
+        let titles = ["table", "rows", "in ClickHouse only", "segments", "on disk", "from", "to"];
         out.push('\n');
-        out.push_str(&render(&titles, 1..4, &rows, palette)?);
+        out.push_str(&render(&titles, 1..5, &rows, palette)?);
     }
     let sources = document.get("sources").and_then(Value::as_array).into_iter().flatten();
     let rows: Vec<Vec<String>> = sources.map(|source| source_row(source, palette)).collect();
@@ -150,6 +153,7 @@ fn table_row(table: &Value) -> Vec<String> {
     vec![
         text_of(table, "table").unwrap_or("?").to_owned(),
         human::count(number_of(table, "rows")),
+        human::count(number_of(table, "moved_rows")),
         human::count(number_of(table, "segments")),
         human::size(number_of(table, "segment_bytes")),
         text_of(table, "first").unwrap_or_default().to_owned(),

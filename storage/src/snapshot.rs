@@ -41,6 +41,14 @@ pub struct TableStats {
     pub moved_rows: u64,
 }
 
+impl TableStats {
+    /// This store's rows, wherever they are.
+    #[must_use]
+    pub const fn n_rows(&self) -> u64 {
+        self.segment_rows + self.memory_rows + self.moved_rows
+    }
+}
+
 impl Snapshot {
     pub(crate) fn of(state: &State, store: Arc<dyn ObjectStore>, view: Option<View>) -> Self {
         let frozen = state.frozen.iter().map(|frozen| (frozen.key, Arc::clone(&frozen.batches)));

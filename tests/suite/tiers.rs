@@ -68,6 +68,16 @@ fn tier(clickhouse: &ClickHouse, data_dir: &Path, arguments: &[&str]) -> Ended {
     run(command.env("HINDCAST_STORAGE_CLICKHOUSE_URL", clickhouse.url())).unwrap()
 }
 
+/// How many flows a data directory says that it has.
+fn recorded(clickhouse: &ClickHouse, data_dir: &Path) -> u64 {
+    let mut command = hindcast().unwrap();
+    command.args(["status", "--json", "--data-dir"]).arg(data_dir);
+    let ended = run(command.env("HINDCAST_STORAGE_CLICKHOUSE_URL", clickhouse.url())).unwrap();
+    let status: Value = serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:?}"));
+    let flows = status["tables"].as_array().unwrap().iter().find(|table| table["table"] == "flows").unwrap();
+    flows["rows"].as_u64().filter(|rows| *rows > 0).unwrap()
+}
+
 /// Everything that is asked of a data directory, as text.
 fn contents(clickhouse: &ClickHouse, data_dir: &Path) -> String {
     let queries = [
@@ -95,7 +105,7 @@ fn rows_move_to_clickhouse_and_back_and_stay_the_same() {
     import(&data_dir, &[&hubble, &tetragon]);
     assert_eq!(tier(&clickhouse, &data_dir, &["move", "--to", "clickhouse"]).code, Some(1), "there is no schema");
     migrate(&clickhouse, "apply").success().unwrap();
-    let before = contents(&clickhouse, &data_dir);
+    let (before, n_recorded) = (contents(&clickhouse, &data_dir), recorded(&clickhouse, &data_dir));
     let segments = |table: &str| match std::fs::read_dir(data_dir.join("segments").join(table)) {
         Ok(hours) => hours.flat_map(|hour| std::fs::read_dir(hour.unwrap().path()).unwrap()).count(),
         Err(_) => 0,
@@ -104,6 +114,7 @@ fn rows_move_to_clickhouse_and_back_and_stay_the_same() {
 
     let said = tier(&clickhouse, &data_dir, &["move", "--to", "clickhouse"]).success().unwrap();
     assert!(said.contains("left the lake"), "{said}");
+    assert_eq!(recorded(&clickhouse, &data_dir), n_recorded, "what has left is still recorded");
     let status = tier(&clickhouse, &data_dir, &["status"]).success().unwrap();
     let flows = status.lines().find(|line| line.starts_with("flows")).unwrap();
     assert_eq!(flows.split_whitespace().nth(1), Some("0"), "{status}");

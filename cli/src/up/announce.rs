@@ -76,7 +76,7 @@ impl Facts {
 fn held(store: &Store) -> Vec<String> {
     let tables = store.status().tables;
     let lines = tables.iter().filter_map(|table| {
-        let n_rows = table.stats.segment_rows + table.stats.memory_rows;
+        let n_rows = table.stats.n_rows();
         let (from, to) = table.held?;
         Some(format!("{} {} from {} to {}", human::count(n_rows), table.table, human::time(from), human::time(to)))
     });

@@ -65,15 +65,17 @@ pub(crate) struct StatusDto {
 pub(crate) struct TableStatusDto {
     /// The table.
     table: &'static str,
-    /// Rows, sealed or not.
+    /// Rows that this recorder recorded and holds, wherever they are.
     rows: u64,
+    /// Those of them that are in ClickHouse only.
+    moved_rows: u64,
     /// Rows in segments.
     segment_rows: u64,
     /// Bytes of segments.
     segment_bytes: u64,
     /// How many segments.
     segments: usize,
-    /// Time of the first row.
+    /// Time of the first row, also of other recorders' rows in ClickHouse.
     #[schema(format = DateTime)]
     first: Option<String>,
     /// Time of the last row.
@@ -170,7 +172,8 @@ pub(crate) async fn status(
     let store = doors.engine.store().status();
     let tables = store.tables.iter().map(|table| TableStatusDto {
         table: table.table.name(),
-        rows: table.stats.segment_rows + table.stats.memory_rows,
+        rows: table.stats.n_rows(),
+        moved_rows: table.stats.moved_rows,
         segment_rows: table.stats.segment_rows,
         segment_bytes: table.stats.segment_bytes,
         segments: table.stats.n_segments,
