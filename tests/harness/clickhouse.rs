@@ -75,6 +75,18 @@ impl ClickHouse {
         Ok(())
     }
 
+    /// Its process, while it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    /// Its HTTP port.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Its address.
     #[must_use]
     pub fn url(&self) -> String {
