@@ -36,7 +36,7 @@ use crate::{Options, Server, skip};
 const LAKE_MIB: u32 = 1024;
 const CLICKHOUSE_MIB: u32 = 1536;
 /// Rows of an insert: another number in every life of the recorder.
-const BLOCK_ROWS: [u32; 4] = [137, 1000, 5000, 250_000];
+const BLOCK_ROWS: [u32; 4] = [1000, 1700, 5000, 250_000];
 /// How long ClickHouse may take to get the next row once nothing is in the way.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How long a recorder may take to account for what was under way.
@@ -338,7 +338,9 @@ impl Chaos {
         if let Err(error) = server.stop() {
             self.differences.push(format!("the recorder did not stop: {error:#}: {}", tail.join(" / ")));
         }
-        let mut report = format!("{table}\n| life | from s | to s | ended | received | recorded | deduplicated | rejected | lost | exact |\n|---|---|---|---|---|---|---|---|---|---|\n");
+        let mut report = format!(
+            "{table}\n| life | from s | to s | ended | received | recorded | deduplicated | rejected | lost | exact |\n|---|---|---|---|---|---|---|---|---|---|\n"
+        );
         for (number, life) in self.lives.iter().enumerate() {
             let exact = match (life.is_quiet, life.terms.is_exact()) {
                 (_, true) => "yes",
@@ -346,7 +348,8 @@ impl Chaos {
                 (false, false) => "under way",
             };
             if exact == "NO" {
-                self.differences.push(format!("life {number} does not account for what it received: {}", life.terms.row()));
+                self.differences
+                    .push(format!("life {number} does not account for what it received: {}", life.terms.row()));
             }
             let (began, ended) = (life.began.as_secs_f64(), life.ended.as_secs_f64());
             report.push_str(&format!(
