@@ -2,11 +2,14 @@
 
 # Flows in the benchmark; `make bench ROWS=200000` for a quick look.
 ROWS ?= 20000000
+# Length and seed of `make chaos`; the same seed draws the same faults.
+MINUTES ?= 20
+SEED ?= $(shell date +%s)
 # Where `make run` keeps what it records.
 DATA_DIR ?= hindcast-data
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench clean
+.PHONY: help setup run test check bench chaos clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +31,12 @@ check: ## formatting, clippy and rustdoc
 bench: ## measure beside DuckDB on the same ROWS=20000000 generated flows
 	@scripts/setup test
 	ROWS=$(ROWS) scripts/bench
+
+chaos: ## kill, cut off, starve and fill up a recorder and ClickHouse under load for MINUTES=20, from SEED
+	@scripts/setup test
+	cargo build --release --locked --workspace --bins
+	HINDCAST_BIN="$$(realpath "$${CARGO_TARGET_DIR:-target}")/release/hindcast" \
+		"$${CARGO_TARGET_DIR:-target}/release/chaos" --seed "$(SEED)" --minutes "$(MINUTES)"
 
 clean: ## remove what building and testing made (never ./hindcast-data)
 	rm -rf "$${CARGO_TARGET_DIR:-target}" .venv

@@ -47,7 +47,9 @@ pub(crate) fn start(config: &Config, palette: Palette) {
     let filter = EnvFilter::try_from_default_env()
         .or_else(|_unset| EnvFilter::try_new(&config.level))
         .unwrap_or_else(|_checked_before| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // Where stderr takes no more (a full disk), complaining about it there would panic, and the panic's own line again:
+    // the program would end because it cannot talk.
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false);
     let started = match config.format {
         Format::Text => builder.with_ansi(palette.is_colored()).with_target(false).try_init(),
         Format::Json => builder.json().flatten_event(true).try_init(),

@@ -74,6 +74,7 @@ fn of_store(local: &Local) -> Value {
         "last_seal_error": status.last_seal_error,
         "last_clickhouse_error": status.last_clickhouse_error,
         "clickhouse_backlog_bytes": status.clickhouse_backlog_bytes,
+        "clickhouse_set_aside": status.clickhouse_set_aside,
         "missing_segments": status.missing_segments,
         "quarantined": status.quarantined,
         "tables": tables,
@@ -90,7 +91,11 @@ fn troubles(document: &Value) -> Vec<String> {
     ] {
         troubles.extend(text_of(document, member).map(|error| format!("{what}: {error}")));
     }
-    for (member, what) in [("missing_segments", "missing segment"), ("quarantined", "quarantined log file")] {
+    for (member, what) in [
+        ("clickhouse_set_aside", "a segment is kept from ClickHouse"),
+        ("missing_segments", "missing segment"),
+        ("quarantined", "quarantined log file"),
+    ] {
         let paths = document.get(member).and_then(Value::as_array).into_iter().flatten();
         troubles.extend(paths.filter_map(Value::as_str).map(|path| format!("{what}: {path}")));
     }
@@ -125,6 +130,13 @@ fn text(document: &Value, palette: Palette) -> anyhow::Result<String> {
         number_of(document, "log_files"),
         human::size(number_of(document, "memory_bytes")),
     );
+    if let Some(n_bytes) = document.get("clickhouse_backlog_bytes").and_then(Value::as_u64) {
+        let state = match text_of(document, "last_clickhouse_error") {
+            Some(_) => ", which does not take them",
+            None => "",
+        };
+        let _infallible = writeln!(out, "{} wait for ClickHouse{state}", human::size(n_bytes));
+    }
     let tables = document.get("tables").and_then(Value::as_array).into_iter().flatten();
     // A table without rows of its own may have some of other recorders.
     let is_empty = |table: &&Value| text_of(table, "first").is_none();

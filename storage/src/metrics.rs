@@ -29,6 +29,7 @@ pub(crate) struct Metrics {
     pub(crate) ship_errors: Counter,
     pub(crate) ship_backlog: Gauge<u64, AtomicU64>,
     pub(crate) ship_waiting: Gauge,
+    pub(crate) ship_set_aside: Gauge,
 }
 
 impl Metrics {
@@ -55,6 +56,11 @@ impl Metrics {
         let (backlog, waiting) = (self.ship_backlog.clone(), self.ship_waiting.clone());
         registry.register_with_unit("clickhouse_backlog", "segments that wait for ClickHouse", Unit::Bytes, backlog);
         registry.register("clickhouse_waiting_segments", "segments that wait for ClickHouse", waiting);
+        registry.register(
+            "clickhouse_set_aside_segments",
+            "segments of which ClickHouse has more rows than there are, and that are not sent",
+            self.ship_set_aside.clone(),
+        );
         registry.register_with_unit("log", "size of the log", Unit::Bytes, self.log_bytes.clone());
         registry.register_with_unit("memory", "memory of unsealed rows", Unit::Bytes, self.memory_bytes.clone());
         registry.register("log_queue_appends", "appends waiting for the log", self.log_queue.clone());

@@ -19,6 +19,7 @@ pub struct ClickHouse {
     program: PathBuf,
     data: PathBuf,
     port: u16,
+    arguments: Vec<String>,
     child: Option<Child>,
 }
 
@@ -30,9 +31,19 @@ impl ClickHouse {
     pub fn start(test: &str, data: &Path) -> Result<Option<Self>> {
         let (Some(python), Some(program)) = (python(test), shared(test, PROGRAM)) else { return Ok(None) };
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-        let mut server = Self { python, program, data: data.to_path_buf(), port, child: None };
+        let mut server = Self { python, program, data: data.to_path_buf(), port, arguments: Vec::new(), child: None };
         server.restart()?;
         Ok(Some(server))
+    }
+
+    /// Ends it and starts it again with these arguments more.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn restart_with(&mut self, arguments: Vec<String>) -> Result<()> {
+        self.kill()?;
+        self.arguments = arguments;
+        self.restart()
     }
 
     /// Starts it again where it was, if it is not running.
@@ -48,6 +59,7 @@ impl ClickHouse {
             .arg("--data")
             .arg(&self.data)
             .args(["--http-port", &self.port.to_string(), "--tcp-port", "0", "--watch-stdin"])
+            .args(&self.arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -73,6 +85,18 @@ impl ClickHouse {
             child.wait()?;
         }
         Ok(())
+    }
+
+    /// Its process, while it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    /// Its HTTP port.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
     }
 
     /// Its address.

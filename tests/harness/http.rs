@@ -60,6 +60,16 @@ pub fn get(url: &str, accept: &str) -> Result<Answer> {
     answer(response)
 }
 
+/// POST of a text; the text of an answer that is a success.
+///
+/// # Errors
+/// No answer came within ten seconds, or a refusal.
+pub fn post_text(url: &str, text: &str) -> Result<String> {
+    let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(10))).build().into();
+    let mut response = agent.post(url).send(text).with_context(|| format!("POST {url}"))?;
+    Ok(response.body_mut().read_to_string()?)
+}
+
 /// POST of a JSON document, asking for that media type.
 ///
 /// # Errors

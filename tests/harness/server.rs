@@ -112,6 +112,14 @@ impl Server {
         &self.data_dir
     }
 
+    /// How it ended, if it did.
+    ///
+    /// # Errors
+    /// It cannot be asked.
+    pub fn has_ended(&mut self) -> Result<Option<std::process::ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {

@@ -1,7 +1,9 @@
 //! The integration tests: the whole house, through the doors a user has. One binary, so that it links once.
 #![cfg(test)]
 
+mod bad_days;
 mod bad_input;
+mod chaos;
 mod clickhouse;
 mod command;
 mod crash;

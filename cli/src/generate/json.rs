@@ -196,7 +196,8 @@ fn write_event(draw: &Draw<'_>, out: &mut Vec<u8>) {
 }
 
 /// An instant as protobuf JSON writes it, always with nine decimals.
-pub(super) fn rfc3339(time: Timestamp) -> String {
+#[must_use]
+pub fn rfc3339(time: Timestamp) -> String {
     let (seconds, nanos) = time.to_parts();
     let (days, second_of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     // Days since 0000-03-01, in eras of 400 years: the civil calendar without a table.

@@ -1,5 +1,6 @@
 //! Sending: segment by segment, the oldest first, until all are there; then whatever is sealed next.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,11 +75,18 @@ pub(crate) fn waiting(shared: &Shared) -> Vec<Arc<Segment>> {
 pub(crate) async fn ship_loop(shared: Arc<Shared>, cancel: CancellationToken) {
     let mut back_off = BACK_OFF;
     let mut is_checked = false;
+    let mut aside = BTreeSet::new();
+    let mut looked = tokio::time::Instant::now();
     loop {
         let waiting = waiting(&shared);
         note_backlog(&shared, &waiting);
+        // Somebody may have put right what was wrong with those.
+        if looked.elapsed() > MAX_BACK_OFF {
+            aside.clear();
+            looked = tokio::time::Instant::now();
+        }
         let mut pause = LOOK;
-        if let Some(next) = waiting.first() {
+        if let Some(next) = waiting.iter().find(|segment| !aside.contains(&segment.id)) {
             // Losing arm: what was begun is found begun when the store is opened again.
             let done = tokio::select! {
                 () = cancel.cancelled() => return,
@@ -88,8 +96,13 @@ pub(crate) async fn ship_loop(shared: Arc<Shared>, cancel: CancellationToken) {
                 Ok(()) => {
                     back_off = BACK_OFF;
                     pause = Duration::ZERO;
-                    shared.faults.lock().clickhouse = None;
+                    note_sent(&shared, next.id);
                     shared.room.notify_waiters();
+                }
+                Err(error @ ShipError::TooMany { .. }) => {
+                    set_aside(&shared, next.id, &error);
+                    aside.insert(next.id);
+                    pause = Duration::ZERO;
                 }
                 Err(error) => {
                     tracing::warn!(error = report(&error), segment = %next.id, "rows are not in ClickHouse yet");
@@ -107,6 +120,24 @@ pub(crate) async fn ship_loop(shared: Arc<Shared>, cancel: CancellationToken) {
             () = tokio::time::sleep(pause) => {}
         }
     }
+}
+
+fn note_sent(shared: &Shared, id: SegmentId) {
+    let mut faults = shared.faults.lock();
+    faults.clickhouse = None;
+    faults.set_aside.remove(&id);
+    shared.metrics.ship_set_aside.set(i64::try_from(faults.set_aside.len()).unwrap_or(i64::MAX));
+}
+
+/// Leaves a segment for later, so that the others are sent; whoever runs this has to act.
+fn set_aside(shared: &Shared, id: SegmentId, error: &ShipError) {
+    let text = report(error);
+    shared.metrics.ship_errors.inc();
+    let mut faults = shared.faults.lock();
+    if faults.set_aside.insert(id, text.clone()).is_none() {
+        tracing::error!(error = text, segment = %id, "a segment is set aside and not sent");
+    }
+    shared.metrics.ship_set_aside.set(i64::try_from(faults.set_aside.len()).unwrap_or(i64::MAX));
 }
 
 fn note_backlog(shared: &Shared, waiting: &[Arc<Segment>]) {

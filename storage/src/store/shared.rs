@@ -63,6 +63,8 @@ pub(crate) struct Faults {
     pub(crate) log: Option<String>,
     pub(crate) seal: Option<String>,
     pub(crate) clickhouse: Option<String>,
+    /// Segments that are not sent, and why.
+    pub(crate) set_aside: BTreeMap<SegmentId, String>,
     pub(crate) missing: Vec<String>,
     pub(crate) torn_bytes: u64,
     pub(crate) quarantined: Vec<String>,
@@ -166,6 +168,7 @@ impl Shared {
             last_seal_error: faults.seal,
             last_clickhouse_error: faults.clickhouse,
             clickhouse_backlog_bytes: self.has_clickhouse().then(|| self.metrics.ship_backlog.get()),
+            clickhouse_set_aside: faults.set_aside.into_values().collect(),
             missing_segments: faults.missing,
             torn_bytes: faults.torn_bytes,
             quarantined: faults.quarantined,
