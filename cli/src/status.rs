@@ -74,6 +74,7 @@ fn of_store(local: &Local) -> Value {
         "last_seal_error": status.last_seal_error,
         "last_clickhouse_error": status.last_clickhouse_error,
         "clickhouse_backlog_bytes": status.clickhouse_backlog_bytes,
+        "clickhouse_lacking": status.clickhouse_lacking,
         "clickhouse_set_aside": status.clickhouse_set_aside,
         "missing_segments": status.missing_segments,
         "quarantined": status.quarantined,
@@ -92,6 +93,7 @@ fn troubles(document: &Value) -> Vec<String> {
         troubles.extend(text_of(document, member).map(|error| format!("{what}: {error}")));
     }
     for (member, what) in [
+        ("clickhouse_lacking", "ClickHouse lost rows"),
         ("clickhouse_set_aside", "a segment is kept from ClickHouse"),
         ("missing_segments", "missing segment"),
         ("quarantined", "quarantined log file"),

@@ -28,6 +28,7 @@ pub const CATALOG: &[Step] = &[
     Step { version: 3, name: "rolled-up", sql: include_str!("../catalog/0003-rolled-up.sql") },
     Step { version: 4, name: "shipments", sql: include_str!("../catalog/0004-shipments.sql") },
     Step { version: 5, name: "moved", sql: include_str!("../catalog/0005-moved.sql") },
+    Step { version: 6, name: "sent-again", sql: include_str!("../catalog/0006-sent-again.sql") },
 ];
 
 /// Why a schema could not be brought up to date. The file is as it was.

@@ -77,28 +77,37 @@ pub(crate) struct TableIds {
 /// How far a segment's rows have been sent to ClickHouse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Shipment {
-    /// Inserts were tried, of so many rows each; of how many is not known where an earlier build began.
-    Begun { block_rows: Option<u64> },
+    /// Inserts were tried.
+    Begun(Begun),
     /// All rows are there.
     Done,
     /// They came back from there and are not sent again.
     Cold,
 }
 
+/// How a segment is being sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Begun {
+    /// Rows of an insert; not known where an earlier build began.
+    pub(crate) block_rows: Option<u64>,
+    /// Since when it is sent again, in nanoseconds, where the server lost what it had taken.
+    pub(crate) again: Option<i64>,
+}
+
 impl Shipment {
     /// As the catalogue writes it.
-    pub(crate) const fn code(self) -> (u8, Option<u64>) {
+    pub(crate) const fn code(self) -> (u8, Begun) {
         match self {
-            Self::Begun { block_rows } => (0, block_rows),
-            Self::Done => (1, None),
-            Self::Cold => (2, None),
+            Self::Begun(begun) => (0, begun),
+            Self::Done => (1, Begun { block_rows: None, again: None }),
+            Self::Cold => (2, Begun { block_rows: None, again: None }),
         }
     }
 
     /// What the catalogue says.
-    pub(crate) const fn from_code(code: u8, block_rows: Option<u64>) -> Self {
+    pub(crate) const fn from_code(code: u8, begun: Begun) -> Self {
         match code {
-            0 => Self::Begun { block_rows },
+            0 => Self::Begun(begun),
             1 => Self::Done,
             _ => Self::Cold,
         }
@@ -173,15 +182,9 @@ impl Catalog {
         &self.store_name
     }
 
-    /// Notes that a segment's rows are being sent elsewhere, so many at a time, or are there whole.
-    pub(crate) fn note_shipment(&self, id: SegmentId, shipment: Shipment) -> Result<(), CatalogError> {
-        self.transact("write", |transaction| {
-            let (code, block_rows) = shipment.code();
-            transaction
-                .prepare_cached("INSERT OR REPLACE INTO hindcast_shipment VALUES (?1, ?2, ?3)")?
-                .execute(rusqlite::params![id.get(), code, block_rows])
-                .map(drop)
-        })
+    /// Notes how far rows of segments have been sent elsewhere.
+    pub(crate) fn note_shipment(&self, ids: &[SegmentId], shipment: Shipment) -> Result<(), CatalogError> {
+        self.transact("write", |transaction| ids.iter().try_for_each(|id| commit::ship(transaction, *id, shipment)))
     }
 
     /// Remembers whether other stores send rows to ClickHouse.

@@ -6,6 +6,7 @@
 //! that was answered by nobody is repeated with the same rows under the same deduplication token.
 
 mod block;
+pub(crate) mod recheck;
 mod remote;
 mod rows;
 mod schema;

@@ -27,6 +27,7 @@ pub(crate) struct Metrics {
     pub(crate) torn_bytes: Counter,
     pub(crate) shipped_rows: Counter,
     pub(crate) ship_errors: Counter,
+    pub(crate) ship_lost_rows: Counter,
     pub(crate) ship_backlog: Gauge<u64, AtomicU64>,
     pub(crate) ship_waiting: Gauge,
     pub(crate) ship_set_aside: Gauge,
@@ -53,6 +54,8 @@ impl Metrics {
         counter("torn_bytes", "bytes of unacknowledged appends cut off the log at open", &self.torn_bytes);
         counter("clickhouse_rows", "rows that ClickHouse took", &self.shipped_rows);
         counter("clickhouse_errors", "inserts and questions that ClickHouse did not take", &self.ship_errors);
+        let lost = &self.ship_lost_rows;
+        counter("clickhouse_lost_rows", "rows that ClickHouse had taken and lost, and that are sent again", lost);
         let (backlog, waiting) = (self.ship_backlog.clone(), self.ship_waiting.clone());
         registry.register_with_unit("clickhouse_backlog", "segments that wait for ClickHouse", Unit::Bytes, backlog);
         registry.register("clickhouse_waiting_segments", "segments that wait for ClickHouse", waiting);

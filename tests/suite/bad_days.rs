@@ -214,6 +214,45 @@ async fn a_server_that_answers_too_late_keeps_rows_waiting() {
     day.wait_until_all_is_well();
 }
 
+/// The folders of a table's parts.
+fn parts(clickhouse: &ClickHouse, table: &str) -> Vec<PathBuf> {
+    let query = format!("SELECT path FROM system.parts WHERE active AND database = 'hindcast' AND table = '{table}'");
+    clickhouse.ask(&query).unwrap().lines().map(PathBuf::from).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_a_server_lost_after_it_took_them_are_sent_again() {
+    let Some(mut day) = Day::begin("bad_days::rows_that_a_server_lost_after_it_took_them_are_sent_again") else {
+        return;
+    };
+    let counts = |day: &Day| {
+        let ask = |table: &str| day.clickhouse.ask(&format!("SELECT sum(rows) FROM hindcast.{table}")).unwrap();
+        [ask("edges_1m"), ask("edges_1h")]
+    };
+    for table in ["flows", "edges_1h"] {
+        day.record(2500).await;
+        day.wait_until_all_is_well();
+        let lost = parts(&day.clickhouse, table);
+        assert!(!lost.is_empty(), "{table} has no part");
+        // A power cut before the last parts were on the disk.
+        day.clickhouse.kill().unwrap();
+        for part in lost {
+            std::fs::remove_dir_all(part).unwrap();
+        }
+        day.clickhouse.restart().unwrap();
+        let expected = [day.n_rows.to_string(), day.n_rows.to_string()];
+        for _ in 0..PATIENCE {
+            if day.there().0 == day.n_rows.to_string() && counts(&day) == expected {
+                break;
+            }
+            pause(LOOK);
+        }
+        day.wait_until_all_is_well();
+        assert_eq!(counts(&day), expected, "{table}\n{}", day.server.said());
+    }
+    assert!(day.metric("hindcast_storage_clickhouse_lost_rows_total") > 2499.5);
+}
+
 /// Segments that were begun, as the log names them.
 fn segments(said: &str) -> Vec<u64> {
     let named = said

@@ -6,7 +6,7 @@ use hindcast_model::{TableId, Timestamp};
 use rusqlite::{Transaction, params};
 
 use super::moved::{MovedRows, forget, note};
-use super::{ColumnStats, Shipment, TableIds, time_text};
+use super::{Begun, ColumnStats, Shipment, TableIds, time_text};
 use crate::ids::{Lsn, PartitionKey, SegmentId, time_column};
 
 /// A file that joins the catalogue.
@@ -110,6 +110,15 @@ fn remove(transaction: &Transaction<'_>, id: SegmentId, table_id: i64, snapshot:
     Ok(())
 }
 
+/// Notes how far a segment's rows have been sent elsewhere.
+pub(super) fn ship(transaction: &Transaction<'_>, id: SegmentId, shipment: Shipment) -> rusqlite::Result<()> {
+    let (code, Begun { block_rows, again }) = shipment.code();
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO hindcast_shipment VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![id.get(), code, block_rows, again])
+        .map(drop)
+}
+
 fn add(transaction: &Transaction<'_>, added: &NewSegment, ids: &TableIds, snapshot: i64) -> rusqlite::Result<()> {
     transaction.prepare_cached(
         "INSERT INTO ducklake_data_file(data_file_id, table_id, begin_snapshot, path, path_is_relative, file_format,
@@ -137,9 +146,7 @@ fn add(transaction: &Transaction<'_>, added: &NewSegment, ids: &TableIds, snapsh
         ],
     )?;
     if let Some(shipment) = added.shipment {
-        let (code, block_rows) = shipment.code();
-        let mut statement = transaction.prepare_cached("INSERT INTO hindcast_shipment VALUES (?1, ?2, ?3)")?;
-        statement.execute(params![added.id.get(), code, block_rows])?;
+        ship(transaction, added.id, shipment)?;
     }
     let mut stats = transaction.prepare_cached(
         "INSERT INTO ducklake_file_column_stats(data_file_id, table_id, column_id, column_size_bytes, value_count,

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::moved::{self, MovedRows};
-use super::{Shipment, TableIds, time_text};
+use super::{Begun, Shipment, TableIds, time_text};
 use crate::ids::{Hour, Lsn, PartitionKey, SegmentId};
 
 /// A segment the catalogue names.
@@ -267,9 +267,11 @@ pub(super) fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
             loaded.marks.insert(PartitionKey { table, hour }, lsn);
         }
     }
-    let mut statement = connection.prepare("SELECT data_file_id, is_done, block_rows FROM hindcast_shipment")?;
-    let shipments = statement
-        .query_map([], |row| Ok((SegmentId::new(row.get(0)?), Shipment::from_code(row.get(1)?, row.get(2)?))))?;
+    let mut statement = connection.prepare("SELECT data_file_id, is_done, block_rows, again FROM hindcast_shipment")?;
+    let shipments = statement.query_map([], |row| {
+        let begun = Begun { block_rows: row.get(2)?, again: row.get(3)? };
+        Ok((SegmentId::new(row.get(0)?), Shipment::from_code(row.get(1)?, begun)))
+    })?;
     loaded.shipments = shipments.collect::<rusqlite::Result<_>>()?;
     loaded.moved = moved::load(connection)?;
     Ok(loaded)

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hindcast_model::{TableId, report};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::recheck::recheck;
 use super::{ClickHouseError, Connection, Schema, SchemaError, block};
-use crate::catalog::{CatalogError, Shipment};
+use crate::catalog::{Begun, CatalogError, Shipment};
 use crate::error::SealError;
 use crate::ids::{SegmentId, time_column};
 use crate::maintain;
@@ -29,10 +31,12 @@ const LOOK: Duration = Duration::from_millis(500);
 /// The first wait after a failure; it doubles up to [`MAX_BACK_OFF`].
 const BACK_OFF: Duration = Duration::from_millis(500);
 const MAX_BACK_OFF: Duration = Duration::from_secs(30);
+/// How often rows in doubt are counted.
+const RECHECK: Duration = Duration::from_secs(2);
 
 /// Why a segment is not sent to its end yet.
 #[derive(Debug, thiserror::Error)]
-enum ShipError {
+pub(super) enum ShipError {
     #[error(transparent)]
     Server(#[from] ClickHouseError),
     #[error(transparent)]
@@ -62,7 +66,7 @@ pub(crate) fn waiting(shared: &Shared) -> Vec<Arc<Segment>> {
         let segments = SENT.iter().filter_map(|table| state.segments.get(table)).flat_map(|segments| segments.iter());
         let shipments = shared.shipments.lock();
         let is_waiting = |segment: &&Arc<Segment>| match shipments.get(&segment.id) {
-            None | Some(Shipment::Begun { .. }) => true,
+            None | Some(Shipment::Begun(_)) => true,
             Some(Shipment::Done | Shipment::Cold) => false,
         };
         segments.filter(is_waiting).map(Arc::clone).collect()
@@ -73,53 +77,101 @@ pub(crate) fn waiting(shared: &Shared) -> Vec<Arc<Segment>> {
 
 /// Sends until cancelled. After a failure it waits longer each time and goes on where it was.
 pub(crate) async fn ship_loop(shared: Arc<Shared>, cancel: CancellationToken) {
+    let mut sender = Sender::default();
     let mut back_off = BACK_OFF;
-    let mut is_checked = false;
-    let mut aside = BTreeSet::new();
-    let mut looked = tokio::time::Instant::now();
     loop {
-        let waiting = waiting(&shared);
-        note_backlog(&shared, &waiting);
-        // Somebody may have put right what was wrong with those.
-        if looked.elapsed() > MAX_BACK_OFF {
-            aside.clear();
-            looked = tokio::time::Instant::now();
-        }
-        let mut pause = LOOK;
-        if let Some(next) = waiting.iter().find(|segment| !aside.contains(&segment.id)) {
-            // Losing arm: what was begun is found begun when the store is opened again.
-            let done = tokio::select! {
-                () = cancel.cancelled() => return,
-                done = send(&shared, next, &mut is_checked) => done,
-            };
-            match done {
-                Ok(()) => {
-                    back_off = BACK_OFF;
-                    pause = Duration::ZERO;
-                    note_sent(&shared, next.id);
-                    shared.room.notify_waiters();
-                }
-                Err(error @ ShipError::TooMany { .. }) => {
-                    set_aside(&shared, next.id, &error);
-                    aside.insert(next.id);
-                    pause = Duration::ZERO;
-                }
-                Err(error) => {
-                    tracing::warn!(error = report(&error), segment = %next.id, "rows are not in ClickHouse yet");
-                    shared.metrics.ship_errors.inc();
-                    shared.faults.lock().clickhouse = Some(report(&error));
-                    // The server that answers next may be another one.
-                    is_checked = false;
-                    pause = back_off;
-                    back_off = MAX_BACK_OFF.min(back_off * 2);
-                }
+        // Losing arm: what was begun is found begun when the store is opened again.
+        let sent = tokio::select! {
+            () = cancel.cancelled() => return,
+            sent = sender.step(&shared) => sent,
+        };
+        let pause = match sent {
+            Ok(has_more) => {
+                back_off = BACK_OFF;
+                if has_more { Duration::ZERO } else { LOOK }
             }
-        }
+            Err(error) => {
+                let segment = sender.at.map(tracing::field::display);
+                tracing::warn!(error = report(&error), segment, "rows are not in ClickHouse yet");
+                shared.metrics.ship_errors.inc();
+                shared.faults.lock().clickhouse = Some(report(&error));
+                // The server that answers next may be another one.
+                sender.is_checked = false;
+                let pause = back_off;
+                back_off = MAX_BACK_OFF.min(back_off * 2);
+                pause
+            }
+        };
         tokio::select! {
             () = cancel.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
         }
     }
+}
+
+/// What is known from one segment to the next.
+#[derive(Debug, Default)]
+struct Sender {
+    /// Whether the server's schema is the one that is written to.
+    is_checked: bool,
+    /// The segment that is being sent.
+    at: Option<SegmentId>,
+    /// Segments that are not sent for now.
+    aside: BTreeSet<SegmentId>,
+    /// When all were last tried.
+    tried_all: Option<Instant>,
+    /// When rows that were taken were last counted.
+    counted: Option<Instant>,
+}
+
+impl Sender {
+    /// Counts what is in doubt, and sends one segment; whether there may be more to do.
+    async fn step(&mut self, shared: &Arc<Shared>) -> Result<bool, ShipError> {
+        self.at = None;
+        // Somebody may have put right what was wrong with those.
+        if is_over(&mut self.tried_all, MAX_BACK_OFF) {
+            self.aside.clear();
+        }
+        let waiting = waiting(shared);
+        note_backlog(shared, &waiting);
+        if is_over(&mut self.counted, RECHECK) && shared.doubts.lock().are_some() {
+            self.check(shared).await?;
+            recheck(shared).await?;
+        }
+        let Some(next) = waiting.iter().find(|segment| !self.aside.contains(&segment.id)) else { return Ok(false) };
+        self.at = Some(next.id);
+        self.check(shared).await?;
+        match send(shared, next).await {
+            Ok(()) => {
+                note_sent(shared, next.id);
+                shared.room.notify_waiters();
+            }
+            Err(error @ ShipError::TooMany { .. }) => {
+                set_aside(shared, next.id, &error);
+                self.aside.insert(next.id);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(true)
+    }
+
+    /// Makes sure, once, that the server has the schema that is written to.
+    async fn check(&mut self, shared: &Shared) -> Result<(), ShipError> {
+        if !self.is_checked {
+            Schema::of(&shared.config)?.check().await?;
+            self.is_checked = true;
+        }
+        Ok(())
+    }
+}
+
+/// Whether that time has passed; if so it begins anew.
+fn is_over(since: &mut Option<Instant>, time: Duration) -> bool {
+    let is_over = since.is_none_or(|since| since.elapsed() > time);
+    if is_over {
+        *since = Some(Instant::now());
+    }
+    is_over
 }
 
 fn note_sent(shared: &Shared, id: SegmentId) {
@@ -152,13 +204,9 @@ fn note_backlog(shared: &Shared, waiting: &[Arc<Segment>]) {
 }
 
 /// Sends one segment to its end.
-async fn send(shared: &Arc<Shared>, segment: &Arc<Segment>, is_checked: &mut bool) -> Result<(), ShipError> {
-    if !*is_checked {
-        Schema::of(&shared.config)?.check().await?;
-        *is_checked = true;
-    }
+async fn send(shared: &Arc<Shared>, segment: &Arc<Segment>) -> Result<(), ShipError> {
     let connection = Connection::new(&shared.config.clickhouse)?;
-    let (block_rows, mut start) = begin(shared, &connection, segment).await?;
+    let Start { block_rows, mut start, again } = begin(shared, &connection, segment).await?;
     let read = Arc::clone(segment);
     let batches = blocking(move || maintain::read(&read)).await;
     let batches = Arc::new(batches.map_err(|source| ShipError::Read(segment.id, source))?);
@@ -169,33 +217,45 @@ async fn send(shared: &Arc<Shared>, segment: &Arc<Segment>, is_checked: &mut boo
             (Arc::clone(&batches), shared.catalog.store_name().to_owned(), segment.id, segment.table);
         let block = blocking(move || block::encode(table, &batches, (start, n_block), &store, id)).await;
         let block = block.map_err(|source| ShipError::Encode(id, source))?;
-        let token = format!("{}-{id}-{start}-{n_block}", shared.catalog.store_name());
+        let again = again.map(|since| format!("-{since}")).unwrap_or_default();
+        let token = format!("{}-{id}-{start}-{n_block}{again}", shared.catalog.store_name());
         connection.insert(table.name(), &block.columns, token, block.stream).await?;
         shared.metrics.shipped_rows.inc_by(u64::try_from(n_block).unwrap_or(0));
         start += n_block;
     }
-    shared.ship(segment.id, Shipment::Done).await?;
+    shared.ship(vec![segment.id], Shipment::Done).await?;
     Ok(())
 }
 
-/// Rows of an insert, and the row that sending begins or goes on with.
+/// How a segment is sent.
+#[derive(Clone, Copy, Debug)]
+struct Start {
+    /// Rows of an insert.
+    block_rows: usize,
+    /// The row to begin or to go on with.
+    start: usize,
+    /// Part of the tokens of a segment that is sent again.
+    again: Option<i64>,
+}
+
+/// How sending begins or goes on.
 ///
 /// The last block that arrived is sent again: the server knows it by its token and leaves its rows out, but where it
 /// ended before it folded them into the roll-ups it folds them now.
-async fn begin(shared: &Arc<Shared>, connection: &Connection, segment: &Segment) -> Result<(usize, usize), ShipError> {
+async fn begin(shared: &Arc<Shared>, connection: &Connection, segment: &Segment) -> Result<Start, ShipError> {
     let configured = shared.config.clickhouse.block_rows;
     let begun = shared.shipments.lock().get(&segment.id).copied();
-    let Some(Shipment::Begun { block_rows }) = begun else {
+    let Some(Shipment::Begun(Begun { block_rows, again })) = begun else {
         connection.note_store(shared.catalog.store_name()).await?;
-        let block_rows = u64::try_from(configured).ok();
-        shared.ship(segment.id, Shipment::Begun { block_rows }).await?;
-        return Ok((configured, 0));
+        let begun = Begun { block_rows: u64::try_from(configured).ok(), again: None };
+        shared.ship(vec![segment.id], Shipment::Begun(begun)).await?;
+        return Ok(Start { block_rows: configured, start: 0, again: None });
     };
     let found = usize::try_from(arrived(shared, connection, segment).await?).unwrap_or(usize::MAX);
     match block_rows.and_then(|rows| usize::try_from(rows).ok()).filter(|rows| *rows > 0) {
-        Some(rows) => Ok((rows, found.saturating_sub(1) / rows * rows)),
+        Some(rows) => Ok(Start { block_rows: rows, start: found.saturating_sub(1) / rows * rows, again }),
         // Begun by a build that did not note it: what has arrived is all that is known.
-        None => Ok((configured, found)),
+        None => Ok(Start { block_rows: configured, start: found, again }),
     }
 }
 
@@ -221,11 +281,14 @@ async fn arrived(shared: &Shared, connection: &Connection, segment: &Segment) ->
 }
 
 impl Shared {
-    /// Notes that a segment is being sent, or is there whole.
-    async fn ship(self: &Arc<Self>, id: SegmentId, shipment: Shipment) -> Result<(), CatalogError> {
+    /// Notes how far segments have been sent.
+    pub(super) async fn ship(self: &Arc<Self>, ids: Vec<SegmentId>, shipment: Shipment) -> Result<(), CatalogError> {
         let shared = Arc::clone(self);
-        blocking(move || shared.catalog.note_shipment(id, shipment)).await?;
-        self.shipments.lock().insert(id, shipment);
-        Ok(())
+        blocking(move || {
+            shared.catalog.note_shipment(&ids, shipment)?;
+            shared.shipments.lock().extend(ids.iter().map(|id| (*id, shipment)));
+            Ok(())
+        })
+        .await
     }
 }

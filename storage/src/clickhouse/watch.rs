@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use super::recheck::doubt_all;
 use super::ship::SENT;
 use super::{Connection, Schema, SchemaError, View};
 use crate::ids::time_column;
@@ -29,6 +30,8 @@ struct Said {
     reached: Option<Arc<Reached>>,
     /// Whether there was no other store when it last answered.
     is_alone: bool,
+    /// When it started, in seconds.
+    started: Option<i64>,
 }
 
 /// A server that answers.
@@ -39,14 +42,25 @@ pub(crate) struct Reached {
     pub(crate) runtime: Handle,
     /// Whether other stores send rows.
     has_others: bool,
+    /// When it started, in seconds, give or take one.
+    started: i64,
     /// Time of the first and of the last row per table, of all stores. Empty where this store is the only one.
     pub(crate) bounds: BTreeMap<TableId, (Timestamp, Timestamp)>,
+}
+
+/// What is new in what it said.
+#[derive(Clone, Copy, Debug)]
+struct News {
+    /// Whether there are other stores now, where that is new.
+    is_alone: Option<bool>,
+    /// Whether it has started since it last answered.
+    has_started: bool,
 }
 
 impl Watched {
     /// Nothing was said yet; `is_alone` is remembered from before.
     pub(crate) fn new(is_alone: bool) -> Self {
-        Self(Mutex::new(Said { reached: None, is_alone }))
+        Self(Mutex::new(Said { reached: None, is_alone, started: None }))
     }
 
     /// The server as a snapshot sees it.
@@ -61,13 +75,18 @@ impl Watched {
         }
     }
 
-    /// Notes what it said; whether it says something new of other stores.
-    fn note(&self, reached: Option<Reached>) -> Option<bool> {
+    /// Notes what it said.
+    fn note(&self, reached: Option<Reached>) -> News {
         let mut said = self.0.lock();
+        let started = reached.as_ref().map(|reached| reached.started);
+        let has_started = started.is_some_and(|now| said.started.is_none_or(|before| now.abs_diff(before) > 1));
+        if has_started {
+            said.started = started;
+        }
         let is_alone = reached.as_ref().map(|reached| !reached.has_others).filter(|now| *now != said.is_alone);
         said.is_alone = is_alone.unwrap_or(said.is_alone);
         said.reached = reached.map(Arc::new);
-        is_alone
+        News { is_alone, has_started }
     }
 }
 
@@ -109,7 +128,11 @@ pub(crate) async fn watch_loop(shared: Arc<Shared>, cancel: CancellationToken) {
 
 /// Notes an answer, and in the catalogue whether there are other stores: that is asked when the server is away.
 async fn note(shared: &Arc<Shared>, reached: Reached) {
-    let Some(is_alone) = shared.clickhouse.note(Some(reached)) else { return };
+    let News { is_alone, has_started } = shared.clickhouse.note(Some(reached));
+    if has_started {
+        doubt_all(shared);
+    }
+    let Some(is_alone) = is_alone else { return };
     let worker = Arc::clone(shared);
     if let Err(error) = blocking(move || worker.catalog.note_alone(is_alone)).await {
         tracing::warn!(error = report(&error), "cannot remember whether other stores send rows");
@@ -126,9 +149,14 @@ async fn look(shared: &Shared, known: Option<Connection>) -> Result<Reached, Sch
     };
     let database = &shared.config.clickhouse.database;
     let store = shared.catalog.store_name();
-    let others = format!("SELECT count() FROM {database}.stores WHERE segment_store != '{store}'");
+    let others = format!(
+        "SELECT countIf(segment_store != '{store}'), toInt64(toUnixTimestamp(now())) - toInt64(uptime()) \
+         FROM {database}.stores"
+    );
     let mut bounds = BTreeMap::new();
-    let has_others = connection.number("say which stores send rows", &others).await? > 0;
+    let said = connection.rows::<(u64, i64)>("say which stores send rows", &others).await?;
+    let (n_others, started) = said.first().copied().unwrap_or_default();
+    let has_others = n_others > 0;
     if has_others {
         for (name, first, last) in
             connection.rows::<(String, i64, i64)>("say what it holds", &bounds_of_all(database)).await?
@@ -138,7 +166,7 @@ async fn look(shared: &Shared, known: Option<Connection>) -> Result<Reached, Sch
             }
         }
     }
-    Ok(Reached { connection, runtime: Handle::current(), has_others, bounds })
+    Ok(Reached { connection, runtime: Handle::current(), has_others, started, bounds })
 }
 
 /// Bounds of every table that has rows; the server keeps them per part.

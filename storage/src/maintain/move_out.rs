@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hindcast_model::{TableId, Timestamp, report};
+use hindcast_model::{TableId, Timestamp};
 use tokio::runtime::Handle;
 
 use crate::catalog::{Commit, MovedRows, Shipment};
-use crate::clickhouse::held;
+use crate::clickhouse::recheck;
 use crate::clickhouse::ship::SENT;
 use crate::error::SealError;
 use crate::ids::{PartitionKey, SegmentId};
@@ -88,26 +88,14 @@ fn ids(segments: &[Arc<Segment>]) -> Vec<SegmentId> {
     segments.iter().map(|segment| segment.id).collect()
 }
 
-/// The hours, with their segments, that ClickHouse still has whole, roll-ups included: a server may lose what it has
-/// answered for, and what it took before it had roll-ups is in none.
+/// The hours, with their segments, that ClickHouse still has whole.
 fn there(shared: &Shared, ready: BTreeMap<PartitionKey, Vec<Arc<Segment>>>) -> BTreeMap<PartitionKey, Vec<SegmentId>> {
     let mut there = BTreeMap::new();
     for (key, segments) in ready {
-        let own = segments.iter().filter(|segment| segment.table == key.table).map(|segment| segment.n_rows);
-        let left = shared.state.read().moved.get(&key).map_or(0, |rows| rows.n_rows);
-        let expected = own.sum::<u64>().saturating_add(left);
-        match Handle::current().block_on(held(shared, key)) {
-            Ok(held) if held.n_rows >= expected && held.is_rolled_up => {
-                there.insert(key, ids(&segments));
-            }
-            Ok(held) => {
-                let n_rows = held.n_rows;
-                tracing::error!(partition = %key, n_rows, expected, "rows or roll-ups are not in ClickHouse: rows stay");
-            }
-            Err(error) => {
-                tracing::warn!(error = report(&error), "rows stay: ClickHouse does not say what it has");
-                break;
-            }
+        // One that does not answer for an hour is not asked for the next.
+        let Some(is_there) = recheck::has(shared, key) else { break };
+        if is_there {
+            there.insert(key, ids(&segments));
         }
     }
     there

@@ -1,13 +1,17 @@
 //! Retention: the oldest segments leave the catalogue first, their files when nobody can be reading them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hindcast_model::TableId;
 use object_store::path::Path;
 
-use crate::catalog::Commit;
+use crate::catalog::{Commit, Shipment};
+use crate::clickhouse::recheck;
+use crate::clickhouse::ship::is_sent;
 use crate::config::Retention;
 use crate::error::SealError;
+use crate::ids::PartitionKey;
 use crate::segment::Segment;
 use crate::store::Shared;
 
@@ -21,6 +25,9 @@ pub(super) fn retire(shared: &Shared) -> Result<(), SealError> {
                 gone.extend(over_limit(shared, table, segments));
             }
         }
+    }
+    if shared.has_clickhouse() {
+        keep_what_is_nowhere_else(shared, &mut gone);
     }
     if gone.is_empty() {
         return Ok(());
@@ -39,7 +46,7 @@ fn over_limit(shared: &Shared, table: TableId, segments: &[Arc<Segment>]) -> Vec
     let too_old = max_age.map(|age| shared.clock.now().saturating_sub(age));
     let limit = max_size.map_or(u64::MAX, |size| size.as_u64());
     let mut held = 0_u64;
-    let mut gone = Vec::new();
+    let (mut gone, mut kept) = (Vec::new(), BTreeSet::new());
     // Newest first: what comes after the limit is reached is the oldest.
     for segment in segments {
         held = held.saturating_add(segment.n_bytes);
@@ -47,9 +54,35 @@ fn over_limit(shared: &Shared, table: TableId, segments: &[Arc<Segment>]) -> Vec
         // A row that ClickHouse is to have does not go before it is there.
         if is_over && !(shared.has_clickhouse() && shared.is_to_be_sent(segment)) {
             gone.push(Arc::clone(segment));
+        } else {
+            kept.insert(segment.hour);
         }
     }
+    // Rows of an hour that are there are counted, and leave, together.
+    if shared.has_clickhouse() && is_sent(table) {
+        gone.retain(|segment| !kept.contains(&segment.hour));
+    }
     gone
+}
+
+/// Takes out what ClickHouse is to have and, as it says itself, has not.
+fn keep_what_is_nowhere_else(shared: &Shared, gone: &mut Vec<Arc<Segment>>) {
+    let key_of = |segment: &Segment| PartitionKey { table: segment.table, hour: segment.hour };
+    let sent: BTreeSet<PartitionKey> = {
+        let shipments = shared.shipments.lock();
+        // What came back from there is its own copy, and roll-ups are made there anew.
+        let sent = gone.iter().filter(|segment| shipments.get(&segment.id) == Some(&Shipment::Done));
+        sent.map(|segment| key_of(segment)).collect()
+    };
+    let mut there = BTreeSet::new();
+    for key in &sent {
+        // One that does not answer for an hour is not asked for the next.
+        let Some(is_there) = recheck::has(shared, *key) else { break };
+        if is_there {
+            there.insert(*key);
+        }
+    }
+    gone.retain(|segment| !sent.contains(&key_of(segment)) || there.contains(&key_of(segment)));
 }
 
 /// Commits that segments leave and others take their place.

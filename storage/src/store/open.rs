@@ -60,6 +60,7 @@ pub(crate) fn open(config: ValidConfig, clock: Arc<dyn Clock>, fs: Arc<dyn LogFs
         room: Notify::new(),
         due: Notify::new(),
         faults: Mutex::new(Faults::default()),
+        doubts: Mutex::default(),
         clickhouse: crate::clickhouse::watch::Watched::new(loaded.is_alone),
         tail: Mutex::new(Some(tail)),
         _lock: lock,

@@ -11,10 +11,11 @@ use tokio::sync::{Notify, broadcast};
 
 use super::lock::DirLock;
 use crate::catalog::{Catalog, Shipment};
+use crate::clickhouse::recheck::Doubts;
 use crate::clickhouse::watch::Watched;
 use crate::config::ValidConfig;
 use crate::error::AppendError;
-use crate::ids::SegmentId;
+use crate::ids::{PartitionKey, SegmentId};
 use crate::maintain;
 use crate::memory::{Limits, State};
 use crate::metrics::Metrics;
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) newest_small: Mutex<BTreeMap<maintain::Kind, SegmentId>>,
     /// Segments whose rows are being sent to ClickHouse, or are there whole.
     pub(crate) shipments: Mutex<BTreeMap<SegmentId, Shipment>>,
+    /// Hours whose rows ClickHouse may have lost.
+    pub(crate) doubts: Mutex<Doubts>,
     /// What the ClickHouse server last said.
     pub(crate) clickhouse: Watched,
     pub(crate) cache: Arc<MetadataCache>,
@@ -63,6 +66,8 @@ pub(crate) struct Faults {
     pub(crate) log: Option<String>,
     pub(crate) seal: Option<String>,
     pub(crate) clickhouse: Option<String>,
+    /// Hours of which ClickHouse lacks rows that it had taken.
+    pub(crate) lacking: BTreeMap<PartitionKey, String>,
     /// Segments that are not sent, and why.
     pub(crate) set_aside: BTreeMap<SegmentId, String>,
     pub(crate) missing: Vec<String>,
@@ -142,7 +147,7 @@ impl Shared {
     /// Whether a segment must stay as it is, because its rows are on their way to ClickHouse or still to be sent.
     pub(crate) fn is_to_be_sent(&self, segment: &Segment) -> bool {
         match self.shipments.lock().get(&segment.id) {
-            Some(shipment) => matches!(shipment, Shipment::Begun { .. }),
+            Some(shipment) => matches!(shipment, Shipment::Begun(_)),
             None => self.has_clickhouse() && crate::clickhouse::ship::is_sent(segment.table),
         }
     }
@@ -168,6 +173,7 @@ impl Shared {
             last_seal_error: faults.seal,
             last_clickhouse_error: faults.clickhouse,
             clickhouse_backlog_bytes: self.has_clickhouse().then(|| self.metrics.ship_backlog.get()),
+            clickhouse_lacking: faults.lacking.into_values().collect(),
             clickhouse_set_aside: faults.set_aside.into_values().collect(),
             missing_segments: faults.missing,
             torn_bytes: faults.torn_bytes,
