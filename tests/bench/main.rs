@@ -3,6 +3,7 @@
 //! Everything goes through the doors a user has: `hindcast import`, Flight, HTTP. Both sides answer each question in
 //! turn, so that a busy machine is busy for both. What is printed was measured in this run.
 
+mod fleet;
 mod peer;
 mod questions;
 mod report;
@@ -78,8 +79,9 @@ fn main() -> Result<()> {
     }
     report.rate("peak RSS, answering", "MiB", Some(peak_rss_mib(server.pid())?), peer.peak_rss_mib());
     server.stop()?;
-    drop(peer);
-    sending::measure(&folder, &data_dir, rows.n_rows, &mut report)?;
+    if let Some(clickhouse) = sending::measure(&folder, &data_dir, rows.n_rows, &mut report)? {
+        fleet::measure(&folder, &rows, &clickhouse, &mut peer, arguments.runs, &mut report)?;
+    }
     report.print(&folder)
 }
 

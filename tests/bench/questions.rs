@@ -27,6 +27,8 @@ pub(crate) struct Question {
     pub(crate) name: &'static str,
     pub(crate) ask: Ask,
     pub(crate) peer: String,
+    /// The same of a plain table in ClickHouse.
+    pub(crate) plain: String,
     /// What was hoped for, milliseconds.
     pub(crate) aim_ms: Option<f64>,
     /// Whether both must give the same number of rows.
@@ -47,6 +49,12 @@ fn seconds(hour: i64) -> i64 {
 /// A range of hours as a condition that both sides understand.
 fn between(from: i64, to: i64) -> String {
     let instant = |hour| format!("to_timestamp({})", seconds(hour));
+    format!("time >= {} AND time < {}", instant(from), instant(to))
+}
+
+/// The same in ClickHouse.
+fn between_plain(from: i64, to: i64) -> String {
+    let instant = |hour| format!("toDateTime64({}, 9, 'UTC')", seconds(hour));
     format!("time >= {} AND time < {}", instant(from), instant(to))
 }
 
@@ -79,12 +87,18 @@ pub(crate) fn all(rows: &Rows) -> Vec<Question> {
          WHERE {} GROUP BY 1, 2 ORDER BY 1",
         between(0, 24)
     );
-    let question = |name, ask, peer, aim_ms, same_rows| Question { name, ask, peer, aim_ms, same_rows };
+    let plain_histogram = format!(
+        "SELECT toStartOfInterval(time, INTERVAL 5 MINUTE) AS bucket, verdict, count() AS n FROM flows \
+         WHERE {} GROUP BY 1, 2 ORDER BY 1",
+        between_plain(0, 24)
+    );
+    let question = |name, ask, peer, plain, aim_ms, same_rows| Question { name, ask, peer, plain, aim_ms, same_rows };
     vec![
         question(
             "last 20",
             Ask::Get(format!("/api/v1/flows?limit=20&to={until}")),
             format!("SELECT * FROM flows WHERE time < to_timestamp({until}) ORDER BY time DESC LIMIT 20"),
+            format!("SELECT * FROM flows WHERE time < toDateTime64({until}, 9, 'UTC') ORDER BY time DESC LIMIT 20"),
             Some(10.0),
             true,
         ),
@@ -95,6 +109,10 @@ pub(crate) fn all(rows: &Rows) -> Vec<Question> {
                 "SELECT * FROM flows WHERE src_pod = '{pod}' AND verdict = 'DROPPED' AND {} ORDER BY time DESC LIMIT 100",
                 between(0, 24)
             ),
+            format!(
+                "SELECT * FROM flows WHERE src_pod = '{pod}' AND verdict = 'DROPPED' AND {} ORDER BY time DESC LIMIT 100",
+                between_plain(0, 24)
+            ),
             Some(10.0),
             false,
         ),
@@ -102,6 +120,7 @@ pub(crate) fn all(rows: &Rows) -> Vec<Question> {
             "count 1 h",
             Ask::Sql(format!("SELECT count(*) AS n FROM flows WHERE {}", between(10, 11))),
             format!("SELECT count(*) AS n FROM flows WHERE {}", between(10, 11)),
+            format!("SELECT count() AS n FROM flows WHERE {}", between_plain(10, 11)),
             None,
             true,
         ),
@@ -109,6 +128,7 @@ pub(crate) fn all(rows: &Rows) -> Vec<Question> {
             "map 1 h",
             Ask::Sql(map("edges_1m", "flows", "port", "bytes_sent", &between(10, 11))),
             map("flows", "flow_count", "dst_port", "bytes_sent", &between(10, 11)),
+            map("flows", "1", "dst_port", "bytes_sent", &between_plain(10, 11)),
             None,
             true,
         ),
@@ -116,16 +136,24 @@ pub(crate) fn all(rows: &Rows) -> Vec<Question> {
             "map 24 h",
             Ask::Sql(map("edges_1h", "flows", "port", "bytes_sent", &between(0, 24))),
             map("flows", "flow_count", "dst_port", "bytes_sent", &between(0, 24)),
+            map("flows", "1", "dst_port", "bytes_sent", &between_plain(0, 24)),
             Some(60.0),
             true,
         ),
-        question("histogram 24 h", Ask::Sql(histogram_of("edges_1m", "flows")), peer_histogram, None, true),
-        question("HTTP errors 24 h", Ask::Sql(errors.to_owned()), errors.to_owned(), None, true),
+        question(
+            "histogram 24 h",
+            Ask::Sql(histogram_of("edges_1m", "flows")),
+            peer_histogram,
+            plain_histogram,
+            None,
+            true,
+        ),
+        question("HTTP errors 24 h", Ask::Sql(errors.to_owned()), errors.to_owned(), errors.to_owned(), None, true),
     ]
 }
 
 /// Asks Hindcast once; milliseconds and rows.
-fn ask(question: &Question, server: &Server) -> Result<(f64, u64)> {
+pub(crate) fn ask(question: &Question, server: &Server) -> Result<(f64, u64)> {
     let started = Instant::now();
     let answer = match &question.ask {
         Ask::Get(path) => http::get(&server.url(path), ARROW)?,
@@ -158,7 +186,7 @@ pub(crate) fn measure(question: &Question, server: &Server, peer: &mut Peer, run
     Ok(Measured { hindcast_ms: median(&mut ours)?, peer_ms: median(&mut theirs)? })
 }
 
-fn median(values: &mut [f64]) -> Result<f64> {
+pub(crate) fn median(values: &mut [f64]) -> Result<f64> {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().context("nothing was measured")
 }

@@ -16,8 +16,8 @@ use crate::{fresh, peak_rss_mib, rows};
 const LOOK: Duration = Duration::from_millis(200);
 const PATIENCE: u32 = 9000;
 
-pub(crate) fn measure(folder: &Path, data_dir: &Path, n_rows: u64, report: &mut Report) -> Result<()> {
-    let Some(clickhouse) = ClickHouse::start("bench", &fresh(folder, "clickhouse")?)? else { return Ok(()) };
+pub(crate) fn measure(folder: &Path, data_dir: &Path, n_rows: u64, report: &mut Report) -> Result<Option<ClickHouse>> {
+    let Some(clickhouse) = ClickHouse::start("bench", &fresh(folder, "clickhouse")?)? else { return Ok(None) };
     let setting = ("HINDCAST_STORAGE_CLICKHOUSE_URL".to_owned(), clickhouse.url());
     run(hindcast()?.args(["migrate", "apply"]).env(&setting.0, &setting.1))?.success()?;
     let started = Instant::now();
@@ -38,5 +38,5 @@ pub(crate) fn measure(folder: &Path, data_dir: &Path, n_rows: u64, report: &mut 
     clickhouse.ask("OPTIMIZE TABLE hindcast.flows FINAL")?;
     let size = "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = 'hindcast' AND table = 'flows'";
     report.rate("in ClickHouse", "bytes/flow", Some(rows::ratio(number(size)?, n_rows)), None);
-    Ok(())
+    Ok(Some(clickhouse))
 }

@@ -70,6 +70,14 @@ pub fn post_text(url: &str, text: &str) -> Result<String> {
     Ok(response.body_mut().read_to_string()?)
 }
 
+/// POST of a text.
+///
+/// # Errors
+/// No answer came.
+pub fn post_plain(url: &str, text: &str) -> Result<Answer> {
+    answer(agent().post(url).send(text).with_context(|| format!("POST {url}"))?)
+}
+
 /// POST of a JSON document, asking for that media type.
 ///
 /// # Errors
