@@ -5,11 +5,13 @@
 //! stands in it as a quoted literal and never as anything else.
 
 pub(crate) mod condition;
+mod expression;
 mod grouped;
 mod literal;
 pub(crate) mod statement;
 mod window;
 
+pub(crate) use expression::{Is, Said, condition as exact_condition, said};
 pub(crate) use grouped::{Aggregate, Grouping, ROWS, grouped};
 pub(crate) use window::{Arrived, Span, Window};
 

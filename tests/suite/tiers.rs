@@ -3,6 +3,7 @@
 //!
 //! `HINDCAST_QUESTIONS` says how many (500 unless told, 5000 in `make test`), `HINDCAST_SEED` repeats a run.
 
+mod aggregate;
 mod ask;
 mod draw;
 

@@ -35,7 +35,10 @@ use parquet::arrow::async_reader::AsyncFileReader;
 use crate::engine::{Part, Reader, SegmentBytes, inside, read_folded, shape, time_column, unrolled};
 use crate::{Engine, Limits};
 
+mod fold;
 mod remote;
+
+pub(super) use fold::FoldThere;
 
 /// The name under which the segments' store is known to a session.
 const STORE_URL: &str = "hindcast://segments";

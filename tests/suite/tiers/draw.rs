@@ -12,6 +12,8 @@ use rand::Rng as _;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 
+use super::aggregate;
+
 /// Tables whose rows are asked for. Those of roll-ups are parts of sums, and how many parts there are is the store's
 /// business: they are asked for as sums.
 const TABLES: [TableId; 7] = [
@@ -65,12 +67,12 @@ impl Values {
         values
     }
 
-    fn value(&self, chance: &mut StdRng, table: TableId, column: &'static str) -> String {
+    pub(super) fn value(&self, chance: &mut StdRng, table: TableId, column: &'static str) -> String {
         let found = self.texts.get(&(table, column)).and_then(|texts| texts.choose(chance));
         found.cloned().unwrap_or_else(|| "nothing has this".to_owned())
     }
 
-    fn time(&self, chance: &mut StdRng, table: TableId) -> i64 {
+    pub(super) fn time(&self, chance: &mut StdRng, table: TableId) -> i64 {
         let found = self.times.get(&table).and_then(|times| times.choose(chance)).copied().unwrap_or(0);
         found + [0, 0, 1, -1].choose(chance).unwrap()
     }
@@ -248,7 +250,7 @@ pub(super) fn question(chance: &mut StdRng, values: &Values) -> Question {
     let weight = *[Weight::Rows, Weight::Flows].choose(chance).unwrap();
     let column = table.columns().choose(chance).unwrap();
     let is_counted = !matches!(column.kind, ColumnKind::Bytes | ColumnKind::DictBytes);
-    let kind = chance.random_range(0..10);
+    let kind = chance.random_range(0..11);
     match kind {
         0..=3 => {
             let count = chance.random_range(0..60);
@@ -291,6 +293,7 @@ pub(super) fn question(chance: &mut StdRng, values: &Values) -> Question {
             };
             Question::Edges(filter, values.range(chance, TableId::Flows))
         }
-        _ => Question::Sql(sql(chance, values)),
+        9 => Question::Sql(sql(chance, values)),
+        _ => Question::Sql(aggregate::statement(chance, values)),
     }
 }
