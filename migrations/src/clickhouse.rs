@@ -19,6 +19,7 @@ pub const STEPS: &[Step] = &[
     step(10, "edges-1m-view", include_str!("../clickhouse/0010-edges-1m-view.sql")),
     step(11, "edges-1h", include_str!("../clickhouse/0011-edges-1h.sql")),
     step(12, "edges-1h-view", include_str!("../clickhouse/0012-edges-1h-view.sql")),
+    step(13, "flows-skip-indexes", include_str!("../clickhouse/0013-flows-skip-indexes.sql")),
 ];
 
 /// Flows as edges.

@@ -83,6 +83,9 @@ pub(crate) enum Shipment {
     Done,
     /// They came back from there and are not sent again.
     Cold,
+    /// The server lost what it had taken of them, since that time in nanoseconds they are to be sent again: under other
+    /// tokens, or it would take them for known.
+    Again(i64),
 }
 
 /// How a segment is being sent.
@@ -90,7 +93,7 @@ pub(crate) enum Shipment {
 pub(crate) struct Begun {
     /// Rows of an insert; not known where an earlier build began.
     pub(crate) block_rows: Option<u64>,
-    /// Since when it is sent again, in nanoseconds, where the server lost what it had taken.
+    /// As in [`Shipment::Again`].
     pub(crate) again: Option<i64>,
 }
 
@@ -101,14 +104,16 @@ impl Shipment {
             Self::Begun(begun) => (0, begun),
             Self::Done => (1, Begun { block_rows: None, again: None }),
             Self::Cold => (2, Begun { block_rows: None, again: None }),
+            Self::Again(since) => (3, Begun { block_rows: None, again: Some(since) }),
         }
     }
 
     /// What the catalogue says.
-    pub(crate) const fn from_code(code: u8, begun: Begun) -> Self {
+    pub(crate) fn from_code(code: u8, begun: Begun) -> Self {
         match code {
             0 => Self::Begun(begun),
             1 => Self::Done,
+            3 => Self::Again(begun.again.unwrap_or_default()),
             _ => Self::Cold,
         }
     }

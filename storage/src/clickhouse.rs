@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clickhouse::Client;
-use hindcast_model::{Kind, TableId};
+use hindcast_model::{Kind, TableId, Timestamp};
 
 pub use remote::{Column, Limit, Remote, Select};
 pub use rows::RemoteRows;
@@ -26,7 +26,7 @@ pub use schema::{Schema, SchemaError};
 pub(crate) use remote::View;
 
 use crate::config::ClickHouseConfig;
-use crate::ids::{PartitionKey, time_column};
+use crate::ids::{Hour, PartitionKey, time_column};
 use crate::store::Shared;
 
 /// The partition of sent rows that a partition is made of: that of the flows for a roll-up, else itself.
@@ -174,6 +174,23 @@ impl Connection {
     }
 }
 
+/// The condition of a time from one instant to another, both included.
+///
+/// The hour is said as well: keys begin with it and end with the time, and of two ways to use a key the server takes the
+/// worse one.
+fn within(time: &str, first: Timestamp, last: Timestamp) -> String {
+    let mut all = Vec::new();
+    for (sign, bound, is_open) in [(">=", first, first == Timestamp::MIN), ("<=", last, last == Timestamp::MAX)] {
+        if !is_open {
+            // The server, too, takes hours beyond its calendar for the first and the last one in it.
+            let hour = (Hour::of(bound).start().as_nanos() / 1_000_000_000).clamp(0, i64::from(u32::MAX));
+            all.push(format!("{time} {sign} fromUnixTimestamp64Nano({}, 'UTC')", bound.as_nanos()));
+            all.push(format!("toStartOfHour({time}) {sign} toDateTime({hour}, 'UTC')"));
+        }
+    }
+    if all.is_empty() { "1".to_owned() } else { all.join(" AND ") }
+}
+
 /// The tables that hold an hour: of flows their roll-ups too.
 const fn tables_of(key: &PartitionKey) -> &[TableId] {
     match key.table {
@@ -186,12 +203,10 @@ const fn tables_of(key: &PartitionKey) -> &[TableId] {
 fn hour_of(shared: &Shared, table: TableId, key: PartitionKey) -> String {
     let time = time_column(table);
     format!(
-        "{}.{table} WHERE segment_store = '{}' AND {time} >= fromUnixTimestamp64Nano({}, 'UTC') \
-         AND {time} <= fromUnixTimestamp64Nano({}, 'UTC')",
+        "{}.{table} WHERE segment_store = '{}' AND {}",
         shared.config.clickhouse.database,
         shared.catalog.store_name(),
-        key.hour.start().as_nanos(),
-        key.hour.last().as_nanos(),
+        within(time, key.hour.start(), key.hour.last()),
     )
 }
 

@@ -11,8 +11,8 @@ use hindcast_model::{TableId, report};
 use tokio::runtime::Handle;
 
 use super::ship::ShipError;
-use super::{Connection, delete, held, tables_of};
-use crate::catalog::{Begun, Shipment};
+use super::{Connection, delete, held, tables_of, within};
+use crate::catalog::Shipment;
 use crate::ids::{Hour, PartitionKey, time_column};
 use crate::maintain;
 use crate::segment::Segment;
@@ -99,7 +99,7 @@ fn due(shared: &Shared, key: PartitionKey) -> Due {
         match shipments.get(&segment.id) {
             Some(Shipment::Done) => n_rows = n_rows.saturating_add(segment.n_rows),
             Some(Shipment::Cold) => return Due::Nothing,
-            Some(Shipment::Begun(_)) | None => return Due::Later,
+            Some(Shipment::Begun(_) | Shipment::Again(_)) | None => return Due::Later,
         }
     }
     if n_rows == 0 { Due::Nothing } else { Due::Rows(n_rows) }
@@ -174,9 +174,7 @@ async fn send_again(shared: &Arc<Shared>, key: PartitionKey) -> Result<(), ShipE
     // Segments are joined only under this lock, so that what is noted is what there is.
     let _alone = shared.sealing.lock().await;
     let ids = sent(shared, key).iter().map(|segment| segment.id).collect();
-    let block_rows = u64::try_from(shared.config.clickhouse.block_rows).ok();
-    let begun = Begun { block_rows, again: Some(shared.clock.now().as_nanos()) };
-    shared.ship(ids, Shipment::Begun(begun)).await?;
+    shared.ship(ids, Shipment::Again(shared.clock.now().as_nanos())).await?;
     Ok(())
 }
 
@@ -225,12 +223,10 @@ async fn count(
         let counted = if *of == table { "count()" } else { "toUInt64(sum(rows))" };
         let query = format!(
             "SELECT intDiv(toUnixTimestamp64Nano({time}) - positiveModulo(toUnixTimestamp64Nano({time}), {width}), {width}) \
-             AS hour, {counted} FROM {}.{of} WHERE segment_store = '{}' AND {time} >= fromUnixTimestamp64Nano({}, 'UTC') \
-             AND {time} <= fromUnixTimestamp64Nano({}, 'UTC') GROUP BY hour",
+             AS hour, {counted} FROM {}.{of} WHERE segment_store = '{}' AND {} GROUP BY hour",
             shared.config.clickhouse.database,
             shared.catalog.store_name(),
-            first.start().as_nanos(),
-            last.last().as_nanos(),
+            within(time, first.start(), last.last()),
             width = 3_600_000_000_000_i64,
         );
         for (hour, n) in connection.rows::<(i64, u64)>("count rows by the hour", &query).await? {

@@ -13,8 +13,8 @@ use hindcast_model::tables::edges;
 use hindcast_model::{TableId, TimeRange, Timestamp};
 
 use super::rows::{RemoteRows, form};
-use super::source_of;
 use super::watch::Reached;
+use super::{source_of, within};
 use crate::catalog::MovedRows;
 use crate::ids::{Hour, PartitionKey, SegmentId, time_column};
 use crate::seal::rollup;
@@ -78,8 +78,10 @@ impl Column {
 /// How many rows are given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
-    /// So many, and all that are equal to the last of them in the order.
+    /// So many, and all of the last one's time.
     pub n_rows: u64,
+    /// Whether the newest are meant, or the oldest.
+    pub is_newest: bool,
 }
 
 /// A question. Its texts are expressions in ClickHouse's SQL; whoever makes them quotes what users wrote.
@@ -211,18 +213,27 @@ impl Remote {
             false => format!("{} AS {}", column.expression, column.name),
         });
         let columns = columns.collect::<Vec<_>>().join(", ");
-        let mut statement = format!("SELECT {columns} FROM {}", self.source(database));
+        let mut source = self.source(database);
         if let Some(condition) = &select.condition {
-            let _infallible = write!(statement, " AND ({condition})");
+            let _infallible = write!(source, " AND ({condition})");
+        }
+        let mut statement = format!("SELECT {columns} FROM {source}");
+        if let Some(limit) = select.limit {
+            // The time alone is read first, and of the other columns what is needed: WITH TIES would read all of all.
+            let time = time_column(self.table);
+            let (bound, last, way) = if limit.is_newest { (">=", "min", " DESC") } else { ("<=", "max", "") };
+            let _infallible = write!(
+                statement,
+                " AND {time} {bound} (SELECT {last}(last) FROM \
+                 (SELECT {time} AS last FROM {source} ORDER BY {time}{way} LIMIT {}))",
+                limit.n_rows
+            );
         }
         if !select.group_by.is_empty() {
             let _infallible = write!(statement, " GROUP BY {}", select.group_by.join(", "));
         }
         if let Some(order) = &select.order_by {
             let _infallible = write!(statement, " ORDER BY {order}");
-        }
-        if let Some(limit) = select.limit {
-            let _infallible = write!(statement, " LIMIT {} WITH TIES", limit.n_rows);
         }
         // An alias may have the name of a column: a condition means the column.
         statement.push_str(" SETTINGS prefer_column_name_to_alias = 1");
@@ -298,12 +309,9 @@ impl Remote {
 
 /// The condition of a time in a range.
 fn conditions(time: &str, range: TimeRange) -> String {
-    let mut all = Vec::new();
-    if range.start() > Timestamp::MIN {
-        all.push(format!("{time} >= fromUnixTimestamp64Nano({}, 'UTC')", range.start().as_nanos()));
-    }
-    if range.end() < Timestamp::MAX {
-        all.push(format!("{time} < fromUnixTimestamp64Nano({}, 'UTC')", range.end().as_nanos()));
-    }
-    if all.is_empty() { "1".to_owned() } else { all.join(" AND ") }
+    let last = match range.end() {
+        Timestamp::MAX => Timestamp::MAX,
+        end => Timestamp::from_nanos(end.as_nanos().saturating_sub(1)),
+    };
+    within(time, range.start(), last)
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::recheck::recheck;
-use super::{ClickHouseError, Connection, Schema, SchemaError, block};
+use super::{ClickHouseError, Connection, Schema, SchemaError, block, within};
 use crate::catalog::{Begun, CatalogError, Shipment};
 use crate::error::SealError;
 use crate::ids::{SegmentId, time_column};
@@ -66,7 +66,7 @@ pub(crate) fn waiting(shared: &Shared) -> Vec<Arc<Segment>> {
         let segments = SENT.iter().filter_map(|table| state.segments.get(table)).flat_map(|segments| segments.iter());
         let shipments = shared.shipments.lock();
         let is_waiting = |segment: &&Arc<Segment>| match shipments.get(&segment.id) {
-            None | Some(Shipment::Begun(_)) => true,
+            None | Some(Shipment::Begun(_) | Shipment::Again(_)) => true,
             Some(Shipment::Done | Shipment::Cold) => false,
         };
         segments.filter(is_waiting).map(Arc::clone).collect()
@@ -206,7 +206,9 @@ fn note_backlog(shared: &Shared, waiting: &[Arc<Segment>]) {
 /// Sends one segment to its end.
 async fn send(shared: &Arc<Shared>, segment: &Arc<Segment>) -> Result<(), ShipError> {
     let connection = Connection::new(&shared.config.clickhouse)?;
-    let Start { block_rows, mut start, again } = begin(shared, &connection, segment).await?;
+    let Some(Start { block_rows, mut start, again }) = begin(shared, &connection, segment).await? else {
+        return Ok(());
+    };
     let read = Arc::clone(segment);
     let batches = blocking(move || maintain::read(&read)).await;
     let batches = Arc::new(batches.map_err(|source| ShipError::Read(segment.id, source))?);
@@ -238,25 +240,31 @@ struct Start {
     again: Option<i64>,
 }
 
-/// How sending begins or goes on.
+/// How sending begins or goes on; `None` for a segment that became part of another one.
 ///
 /// The last block that arrived is sent again: the server knows it by its token and leaves its rows out, but where it
 /// ended before it folded them into the roll-ups it folds them now.
-async fn begin(shared: &Arc<Shared>, connection: &Connection, segment: &Segment) -> Result<Start, ShipError> {
+async fn begin(shared: &Arc<Shared>, connection: &Connection, segment: &Segment) -> Result<Option<Start>, ShipError> {
     let configured = shared.config.clickhouse.block_rows;
     let begun = shared.shipments.lock().get(&segment.id).copied();
     let Some(Shipment::Begun(Begun { block_rows, again })) = begun else {
         connection.note_store(shared.catalog.store_name()).await?;
-        let begun = Begun { block_rows: u64::try_from(configured).ok(), again: None };
+        let again = begun.and_then(|shipment| shipment.code().1.again);
+        let begun = Begun { block_rows: u64::try_from(configured).ok(), again };
+        // From here on it stays as it is; until here it may have been joined with others.
+        let _alone = shared.sealing.lock().await;
+        if !shared.has(segment) {
+            return Ok(None);
+        }
         shared.ship(vec![segment.id], Shipment::Begun(begun)).await?;
-        return Ok(Start { block_rows: configured, start: 0, again: None });
+        return Ok(Some(Start { block_rows: configured, start: 0, again }));
     };
     let found = usize::try_from(arrived(shared, connection, segment).await?).unwrap_or(usize::MAX);
-    match block_rows.and_then(|rows| usize::try_from(rows).ok()).filter(|rows| *rows > 0) {
-        Some(rows) => Ok(Start { block_rows: rows, start: found.saturating_sub(1) / rows * rows, again }),
+    Ok(Some(match block_rows.and_then(|rows| usize::try_from(rows).ok()).filter(|rows| *rows > 0) {
+        Some(rows) => Start { block_rows: rows, start: found.saturating_sub(1) / rows * rows, again },
         // Begun by a build that did not note it: what has arrived is all that is known.
-        None => Ok(Start { block_rows: configured, start: found, again }),
-    }
+        None => Start { block_rows: configured, start: found, again },
+    }))
 }
 
 /// How many rows of a segment that was begun have arrived: its first ones, since blocks are sent in order and each
@@ -265,13 +273,12 @@ async fn arrived(shared: &Shared, connection: &Connection, segment: &Segment) ->
     let time = time_column(segment.table);
     let query = format!(
         "SELECT count() FROM {}.{} WHERE segment_store = '{}' AND segment = {} \
-         AND {time} >= fromUnixTimestamp64Nano({}) AND {time} <= fromUnixTimestamp64Nano({})",
+         AND {}",
         shared.config.clickhouse.database,
         segment.table,
         shared.catalog.store_name(),
         segment.id.get(),
-        segment.min_time.as_nanos(),
-        segment.max_time.as_nanos(),
+        within(time, segment.min_time, segment.max_time),
     );
     let found = connection.number("say what has arrived", &query).await?;
     if found > segment.n_rows {
@@ -281,6 +288,13 @@ async fn arrived(shared: &Shared, connection: &Connection, segment: &Segment) ->
 }
 
 impl Shared {
+    /// Whether a segment is there and not part of another one.
+    fn has(&self, segment: &Segment) -> bool {
+        let state = self.state.read();
+        let mut segments = state.segments.get(&segment.table).into_iter().flat_map(|segments| segments.iter());
+        segments.any(|known| known.id == segment.id)
+    }
+
     /// Notes how far segments have been sent.
     pub(super) async fn ship(self: &Arc<Self>, ids: Vec<SegmentId>, shipment: Shipment) -> Result<(), CatalogError> {
         let shared = Arc::clone(self);

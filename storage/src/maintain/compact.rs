@@ -24,12 +24,17 @@ use crate::store::Shared;
 
 /// Compacts the partitions that have enough small segments, one commit each.
 pub(super) fn compact(shared: &Shared, cancel: &CancellationToken) -> Result<(), SealError> {
-    for ((key, has_minutes, shipment), small) in candidates(shared) {
+    for ((key, has_minutes, shipment), mut small) in candidates(shared) {
         if cancel.is_cancelled() {
             return Ok(());
         }
         // Sealing and compaction both hold a partition several times over: they take turns.
         let _alone = Handle::current().block_on(shared.sealing.lock());
+        // Sending may have begun with one meanwhile.
+        small.retain(|segment| joins_as(shared, segment) == Some(shipment));
+        if small.len() < 2 {
+            continue;
+        }
         let mut batches = Vec::new();
         for segment in &small {
             batches.extend(read(segment)?);
@@ -51,17 +56,26 @@ pub(super) fn compact(shared: &Shared, cancel: &CancellationToken) -> Result<(),
 pub(crate) type Kind = (PartitionKey, bool, Option<Shipment>);
 type Candidates = BTreeMap<Kind, Vec<Arc<Segment>>>;
 
+/// How far what a segment becomes part of is sent; `None` for a segment that must stay as it is. In ClickHouse rows are
+/// told by their segment: it is joined with others before any of it is sent, or once all of it is there.
+fn joins_as(shared: &Shared, segment: &Segment) -> Option<Option<Shipment>> {
+    match shared.shipments.lock().get(&segment.id).copied() {
+        Some(Shipment::Begun(_)) => None,
+        Some(Shipment::Again(_)) => Some(None),
+        shipment => Some(shipment),
+    }
+}
+
 fn candidates(shared: &Shared) -> Candidates {
     let config = &shared.config.segments;
     let mut partitions = Candidates::new();
     let state = shared.state.read();
     for segment in state.segments.values().flat_map(|segments| segments.iter()) {
-        // What is sent is told by the segment it came from: it is joined with others only once all of it is there.
         let key = PartitionKey { table: segment.table, hour: segment.hour };
         // What came late for an hour that has left leaves soon, and in ClickHouse it is told by its segment.
         let has_left = state.moved.contains_key(&crate::clickhouse::source_of(key));
-        if segment.n_bytes < config.small_size.as_u64() && !has_left && !shared.is_to_be_sent(segment) {
-            let shipment = shared.shipments.lock().get(&segment.id).copied();
+        let Some(shipment) = joins_as(shared, segment) else { continue };
+        if segment.n_bytes < config.small_size.as_u64() && !has_left {
             partitions.entry((key, segment.has_minutes, shipment)).or_default().push(Arc::clone(segment));
         }
     }

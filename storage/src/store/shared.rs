@@ -144,10 +144,10 @@ impl Shared {
         self.has_clickhouse() && self.metrics.ship_backlog.get() > self.config.clickhouse.max_backlog.as_u64()
     }
 
-    /// Whether a segment must stay as it is, because its rows are on their way to ClickHouse or still to be sent.
+    /// Whether rows of a segment are on their way to ClickHouse or still to be sent.
     pub(crate) fn is_to_be_sent(&self, segment: &Segment) -> bool {
         match self.shipments.lock().get(&segment.id) {
-            Some(shipment) => matches!(shipment, Shipment::Begun(_)),
+            Some(shipment) => matches!(shipment, Shipment::Begun(_) | Shipment::Again(_)),
             None => self.has_clickhouse() && crate::clickhouse::ship::is_sent(segment.table),
         }
     }

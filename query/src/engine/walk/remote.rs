@@ -37,12 +37,13 @@ impl Walk {
         let more = asked.iter().copied().filter(|column| self.needed.column_with_name(column).is_none());
         question.columns = fields.chain(more).map(RemoteColumn::plain).collect();
         let condition = condition(self.table, &self.filter);
+        let is_newest = self.direction == Direction::Backward;
         // Only of rows that surely match is so many enough.
         if self.wanted.is_some() && condition.is_exact {
-            question.limit = u64::try_from(target).ok().map(|n_rows| RemoteLimit { n_rows });
+            question.limit = u64::try_from(target).ok().map(|n_rows| RemoteLimit { n_rows, is_newest });
         }
         question.condition = condition.text;
-        let way = if self.direction == Direction::Backward { " DESC" } else { "" };
+        let way = if is_newest { " DESC" } else { "" };
         question.order_by = Some(format!("{}{way}", self.time_column));
         question
     }
