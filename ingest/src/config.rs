@@ -1,12 +1,13 @@
 //! What an operator may set, with units, defaults and trade-offs.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use hindcast_model::Kind;
 use serde::{Deserialize, Serialize};
 
-use crate::file::{FollowConfig, ImportConfig};
+use crate::file::{BucketConfig, FollowConfig, ImportConfig};
 use crate::hubble_client::HubbleConfig;
 use crate::tetragon_client::TetragonConfig;
 
@@ -20,6 +21,8 @@ pub struct Config {
     pub import: ImportConfig,
     /// Files that are followed while they are written.
     pub follow: Vec<FollowConfig>,
+    /// Buckets of recordings that others fill.
+    pub bucket: Vec<BucketConfig>,
     /// Hubble relays and agents to listen to.
     pub hubble: Vec<HubbleConfig>,
     /// Tetragon agents to listen to.
@@ -43,6 +46,9 @@ pub struct PipelineConfig {
     /// How long an append is tried again while the store is full or away, before the source is told.
     #[serde(with = "humantime_serde")]
     pub append_patience: Duration,
+    /// Names of clusters as they are recorded, by the source's name and the name that its events bring: an empty name
+    /// is an event without one, the source `*` is every source that is not named. What was recorded keeps its name.
+    pub rename_clusters: BTreeMap<String, BTreeMap<String, String>>,
     /// Addresses and pods whose workload is remembered; of more the longest unseen is forgotten and learned again.
     pub max_directory_entries: usize,
 }
@@ -55,6 +61,7 @@ impl Default for PipelineConfig {
             max_seen_keys: 4_000_000,
             future_tolerance: Duration::from_secs(3600),
             append_patience: Duration::from_secs(30),
+            rename_clusters: BTreeMap::new(),
             max_directory_entries: 200_000,
         }
     }
@@ -112,9 +119,18 @@ impl Config {
         for (field, _) in counts.iter().filter(|(_, value)| *value == 0) {
             errors.push(ConfigError::new(*field, "must be at least 1"));
         }
+        for (source, names) in &pipeline.rename_clusters {
+            for (from, _) in names.iter().filter(|(_, to)| to.is_empty()) {
+                let problem = format!("the cluster {from:?} would have no name");
+                errors.push(ConfigError::new(format!("pipeline.rename_clusters.{source:?}"), problem));
+            }
+        }
         self.import.check(&mut errors);
         for (index, follow) in self.follow.iter().enumerate() {
             follow.check(&format!("follow[{index}]"), &mut errors);
+        }
+        for (index, bucket) in self.bucket.iter().enumerate() {
+            bucket.check(&format!("bucket[{index}]"), &mut errors);
         }
         for (index, hubble) in self.hubble.iter().enumerate() {
             hubble.check(&format!("hubble[{index}]"), &mut errors);

@@ -1,6 +1,8 @@
-//! Recordings in files: read once ([`import()`]), or followed while they are written ([`Follower`]).
+//! Recordings in files: read once ([`import()`]), followed while they are written ([`Follower`]), or shipped to a bucket
+//! ([`BucketReader`]).
 
 mod blocks;
+mod bucket;
 mod config;
 mod content;
 mod decode;
@@ -9,13 +11,15 @@ mod frame;
 mod import;
 mod inputs;
 pub(crate) mod known;
+mod object;
 mod open;
 mod pump;
 mod read;
 mod report;
 mod summary;
 
-pub use config::{FollowConfig, ImportConfig};
+pub use bucket::BucketReader;
+pub use config::{BucketConfig, FollowConfig, ImportConfig};
 pub use content::Packing;
 pub use follow::Follower;
 pub use import::{ImportError, import};

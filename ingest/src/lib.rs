@@ -18,6 +18,7 @@ pub mod hubble_client;
 mod metrics;
 mod pipeline;
 mod progress;
+mod rename;
 mod seen;
 mod source;
 mod stream;

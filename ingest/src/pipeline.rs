@@ -23,6 +23,7 @@ use crate::directory::Directory;
 use crate::file::known::{Known, Reached};
 use crate::history;
 use crate::metrics::Metrics;
+use crate::rename::rename;
 use crate::seen::{BatchKeys, Seen};
 use crate::source::{LostStage, Source, SourceState, SourceStatus};
 use crate::validate::{PushError, conform};
@@ -297,6 +298,7 @@ impl Pipeline {
     /// Records parts; durable on return. The answer has one outcome per part, in order. On an error the source may
     /// submit them again only if it kept them.
     pub(crate) async fn submit(&self, source: &Source, parts: Vec<Part>) -> Result<Vec<Outcome>, SubmitError> {
+        let parts = self.renamed(source, parts).await?;
         let (reply, answer) = oneshot::channel();
         let job = Job { source: source.clone(), parts, reply };
         self.shared.metrics.queue_len.inc();
@@ -304,6 +306,21 @@ impl Pipeline {
         self.shared.metrics.queue_len.dec();
         sent.map_err(|_closed| SubmitError::Ended)?;
         answer.await.unwrap_or(Err(SubmitError::Ended))
+    }
+
+    /// The parts with the names of clusters that their source's events are recorded under.
+    async fn renamed(&self, source: &Source, mut parts: Vec<Part>) -> Result<Vec<Part>, SubmitError> {
+        let all = &self.shared.config.rename_clusters;
+        let Some(names) = all.get(source.name()).or_else(|| all.get("*")).cloned() else { return Ok(parts) };
+        let renaming = tokio::task::spawn_blocking(move || {
+            for prepared in parts.iter_mut().flat_map(|part| part.events.iter_mut().chain(&mut part.reports)) {
+                if let Some(batch) = rename(&prepared.batch, &names) {
+                    *prepared = Prepared::new(batch);
+                }
+            }
+            parts
+        });
+        renaming.await.map_err(|error| SubmitError::Assemble(Arc::new(error)))
     }
 
     /// Like `submit`; what is not recorded is counted as lost.

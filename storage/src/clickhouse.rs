@@ -166,6 +166,8 @@ impl Connection {
             .with_setting("insert_deduplication_token", token)
             // A block that was there already may not be in the roll-ups yet.
             .with_setting("deduplicate_blocks_in_dependent_materialized_views", "1")
+            // What the views give is folded already: folding it once more on the way in finds nothing.
+            .with_setting("optimize_on_insert", "0")
             .with_timeouts(Some(self.timeout), Some(self.timeout));
         for part in stream {
             insert.send(part).await.map_err(self.failed("take an insert"))?;

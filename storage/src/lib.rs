@@ -20,6 +20,7 @@ pub mod log;
 mod maintain;
 mod memory;
 mod metrics;
+pub mod objects;
 mod seal;
 mod segment;
 mod snapshot;

@@ -5,9 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::TryStreamExt as _;
-use object_store::aws::AmazonS3Builder;
-use object_store::azure::MicrosoftAzureBuilder;
-use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
@@ -17,6 +14,7 @@ use url::Url;
 
 use crate::config::Config;
 use crate::log::fs::LogFs;
+use crate::objects::bucket;
 
 /// Sealed files by path. Its calls block.
 #[derive(Clone, Debug)]
@@ -84,11 +82,7 @@ impl Tier {
 
     fn remote(url: &Url, fs: Arc<dyn LogFs>) -> Result<Self, TierError> {
         let failed = |source| TierError::Remote { action: "open", path: url.to_string(), source };
-        let store: Arc<dyn ObjectStore> = match url.scheme() {
-            "s3" => Arc::new(AmazonS3Builder::from_env().with_url(url.as_str()).build().map_err(failed)?),
-            "gs" => Arc::new(GoogleCloudStorageBuilder::from_env().with_url(url.as_str()).build().map_err(failed)?),
-            _ => Arc::new(MicrosoftAzureBuilder::from_env().with_url(url.as_str()).build().map_err(failed)?),
-        };
+        let store = bucket(url).map_err(failed)?;
         let store: Arc<dyn ObjectStore> = match url.path().trim_matches('/') {
             "" => store,
             prefix => Arc::new(PrefixStore::new(store, prefix)),

@@ -4,6 +4,7 @@
 //! Everything goes through the doors a user has: the command line, HTTP, gRPC and Flight.
 #![forbid(unsafe_code)]
 
+pub mod bucket;
 pub mod chaos;
 pub mod clickhouse;
 pub mod flight;

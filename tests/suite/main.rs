@@ -3,6 +3,7 @@
 
 mod bad_days;
 mod bad_input;
+mod buckets;
 mod chaos;
 mod clickhouse;
 mod command;

@@ -56,8 +56,8 @@ impl Facts {
             Recording::Sources { wants_sensors } => {
                 let configured = sources::describe(&settings.ingest);
                 if configured.is_empty() {
-                    let text = "read files, Hubble or Tetragon: the configuration names none ([[ingest.follow]], \
-                                [[ingest.hubble]], [[ingest.tetragon]])";
+                    let text = "read files, buckets, Hubble or Tetragon: the configuration names none ([[ingest.follow]], \
+                                [[ingest.bucket]], [[ingest.hubble]], [[ingest.tetragon]])";
                     facts.not_recording.push(text.to_owned());
                 }
                 facts.recording.extend(configured);

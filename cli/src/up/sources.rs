@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hindcast_ingest::file::Follower;
+use hindcast_ingest::file::{BucketReader, Follower};
 use hindcast_ingest::{Config, Pipeline, hubble_client, tetragon_client};
 use hindcast_model::report;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +33,15 @@ impl Sources {
                 }
             });
         }
+        for bucket in &config.bucket {
+            let reader = BucketReader::new(pipeline.clone(), bucket.clone(), sources.cancel.clone());
+            let name = bucket.source_name();
+            sources.tasks.spawn(async move {
+                if let Err(error) = reader.run().await {
+                    tracing::error!(source = name, error = report(&error), "the bucket is no longer read");
+                }
+            });
+        }
         for hubble in &config.hubble {
             let cancel = sources.cancel.clone();
             sources.tasks.spawn(hubble_client::run(pipeline.clone(), hubble.clone(), cancel, rand::random()));
@@ -57,13 +66,15 @@ pub(super) fn kinds(config: &Config) -> BTreeMap<String, &'static str> {
     let followed = config.follow.iter().map(|follow| (follow.source_name(), "file"));
     let hubble = config.hubble.iter().map(|hubble| (hubble.source_name(), "hubble"));
     let tetragon = config.tetragon.iter().map(|tetragon| (tetragon.source_name(), "tetragon"));
-    followed.chain(hubble).chain(tetragon).collect()
+    let buckets = config.bucket.iter().map(|bucket| (bucket.source_name(), "bucket"));
+    followed.chain(buckets).chain(hubble).chain(tetragon).collect()
 }
 
 /// What the sources record, one line each.
 pub(super) fn describe(config: &Config) -> Vec<String> {
     let followed = config.follow.iter().map(|follow| format!("files {}, as they grow", follow.paths.join(", ")));
+    let buckets = config.bucket.iter().map(|bucket| format!("recordings in {}", bucket.url));
     let hubble = config.hubble.iter().map(|hubble| format!("flows of Hubble at {}", hubble.connect.address));
     let tetragon = config.tetragon.iter().map(|tetragon| format!("events of Tetragon at {}", tetragon.connect.address));
-    followed.chain(hubble).chain(tetragon).collect()
+    followed.chain(buckets).chain(hubble).chain(tetragon).collect()
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
+use hindcast_storage::objects::is_bucket;
+
 use super::blocks::BlockLimits;
 use crate::config::{ConfigError, check_size, check_time};
 
@@ -89,6 +91,9 @@ impl FollowConfig {
         if self.paths.iter().any(|path| path == "-") {
             errors.push(ConfigError::new(format!("{field}.paths"), "standard input cannot be followed; import it"));
         }
+        if self.paths.iter().any(|path| is_bucket(path)) {
+            errors.push(ConfigError::new(format!("{field}.paths"), "a bucket is named in [[ingest.bucket]]"));
+        }
         check_time(&format!("{field}.poll_interval"), self.poll_interval, errors);
         let field = format!("{field}.max_line_size");
         check_size(&field, self.max_line_size, ByteSize::kib(1), ByteSize::mib(256), errors);
@@ -98,5 +103,55 @@ impl FollowConfig {
     #[must_use]
     pub fn source_name(&self) -> String {
         if self.name.is_empty() { self.paths.join(",") } else { self.name.clone() }
+    }
+}
+
+/// A bucket of recordings that others fill.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BucketConfig {
+    /// The source's name in the account; empty means the address.
+    pub name: String,
+    /// `s3://bucket/folder`, `gs://…` or `az://…`. Who may read it is said by the environment, as the vendors' own tools
+    /// read it.
+    pub url: String,
+    /// How often the bucket is listed.
+    #[serde(with = "humantime_serde")]
+    pub poll_interval: Duration,
+    /// Objects that are recorded whole, and were written so long ago, are removed; without it none are. One of which a
+    /// line was rejected stays.
+    #[serde(with = "humantime_serde")]
+    pub delete_after: Option<Duration>,
+    /// A line larger than this is rejected without being held in memory.
+    pub max_line_size: ByteSize,
+}
+
+impl Default for BucketConfig {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            url: String::new(),
+            poll_interval: Duration::from_secs(30),
+            delete_after: None,
+            max_line_size: ByteSize::mib(16),
+        }
+    }
+}
+
+impl BucketConfig {
+    pub(crate) fn check(&self, field: &str, errors: &mut Vec<ConfigError>) {
+        if !is_bucket(&self.url) {
+            let problem = format!("{:?} is not the address of a bucket: s3://, gs:// or az:// is wanted", self.url);
+            errors.push(ConfigError::new(format!("{field}.url"), problem));
+        }
+        check_time(&format!("{field}.poll_interval"), self.poll_interval, errors);
+        let field = format!("{field}.max_line_size");
+        check_size(&field, self.max_line_size, ByteSize::kib(1), ByteSize::mib(256), errors);
+    }
+
+    /// The source's name in the account.
+    #[must_use]
+    pub fn source_name(&self) -> String {
+        if self.name.is_empty() { self.url.clone() } else { self.name.clone() }
     }
 }

@@ -76,6 +76,7 @@ impl Content {
         match place {
             Place::Stdin => Self::of(io::stdin()),
             Place::File(path) | Place::Stream(path) => Self::of(File::open(path)?),
+            Place::Object(listed) => Self::of(listed.reader()),
         }
     }
 

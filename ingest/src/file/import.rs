@@ -20,6 +20,7 @@ use super::blocks::Block;
 use super::config::ImportConfig;
 use super::decode::{DecodeArgs, Decoded, decode};
 use super::inputs::{Input, Inputs};
+use super::known::Reached;
 use super::summary::{FileState, FileSummary, ImportSummary, Progress, Rejected};
 use crate::pipeline::{Pipeline, SubmitError};
 use crate::source::{Source, SourceState};
@@ -67,8 +68,14 @@ struct Work {
 #[derive(Debug)]
 enum Note {
     Begun(Box<Begun>),
+    /// It was read to its end before.
+    Unchanged(Box<Reached>),
     Block(Box<DecodedBlock>),
-    Rejected { rejected: Rejected, end: Place, n_bytes: u64 },
+    Rejected {
+        rejected: Rejected,
+        end: Place,
+        n_bytes: u64,
+    },
     Torn(Rejected),
     Ended(FileState),
     Broken(SubmitError),
@@ -93,7 +100,7 @@ struct Ticket {
     note: Note,
 }
 
-/// Reads `paths` (files, globs, directories, `-`) and records what is new in them, on the account of `source`.
+/// Reads `paths` (files, globs, directories, buckets, `-`) and records what is new in them, on the account of `source`.
 ///
 /// What cannot be read or decoded is listed in the summary and does not stop the rest. Cancelling stops after the
 /// blocks under way; they are recorded.
@@ -106,12 +113,24 @@ pub async fn import(
     paths: &[String],
     config: &ImportConfig,
     cancel: CancellationToken,
+    progress: impl FnMut(&Progress) + Send,
+) -> Result<ImportSummary, ImportError> {
+    let paths = paths.to_vec();
+    let inputs = tokio::task::spawn_blocking(move || Inputs::expand(&paths)).await.unwrap_or_default();
+    import_inputs(pipeline, source, inputs, config, cancel, progress).await
+}
+
+/// Reads inputs that were found already; otherwise as [`import`].
+pub(super) async fn import_inputs(
+    pipeline: &Pipeline,
+    source: &Source,
+    inputs: Inputs,
+    config: &ImportConfig,
+    cancel: CancellationToken,
     mut progress: impl FnMut(&Progress) + Send,
 ) -> Result<ImportSummary, ImportError> {
     let started = pipeline.now();
-    let paths = paths.to_vec();
-    let Inputs { found, errors, .. } =
-        tokio::task::spawn_blocking(move || Inputs::expand(&paths)).await.unwrap_or_default();
+    let Inputs { found, errors, .. } = inputs;
     let found = Arc::new(found);
     let files = found.iter().map(|it| FileSummary::new(it.place.name(), it.is_named)).collect();
     let summary = ImportSummary { files, errors, ..ImportSummary::default() };

@@ -2,9 +2,13 @@
 
 use std::collections::HashSet;
 use std::fs::{self, Metadata};
-use std::io;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+
+use hindcast_storage::objects::{Object, Objects, ObjectsError, is_bucket};
+
+use super::object::Listed;
 
 /// How deep directories are followed; a loop of symbolic links ends long before, this bounds honest trees.
 const MAX_DEPTH: usize = 64;
@@ -43,6 +47,8 @@ pub(crate) enum Place {
     File(PathBuf),
     /// A pipe or a device: read once, from the start.
     Stream(PathBuf),
+    /// An object of a bucket, which can be read again.
+    Object(Listed),
 }
 
 impl Place {
@@ -51,6 +57,27 @@ impl Place {
         match self {
             Self::Stdin => "stdin".to_owned(),
             Self::File(path) | Self::Stream(path) => path.display().to_string(),
+            Self::Object(listed) => listed.url(),
+        }
+    }
+
+    /// Its length, and the bytes before a position, at most so many; `None` for what cannot be read twice.
+    pub(crate) fn before(&self, position: u64, len: u64) -> io::Result<Option<(u64, Vec<u8>)>> {
+        let len = position.min(len);
+        match self {
+            Self::Stdin | Self::Stream(_) => Ok(None),
+            Self::File(path) => {
+                let mut file = fs::File::open(path)?;
+                let n_bytes = file.metadata()?.len();
+                file.seek(SeekFrom::Start(position - len))?;
+                let mut bytes = Vec::new();
+                file.take(len).read_to_end(&mut bytes)?;
+                Ok(Some((n_bytes, bytes)))
+            }
+            Self::Object(listed) => {
+                let bytes = listed.read_at(position - len, len)?;
+                Ok(Some((listed.object.n_bytes, bytes.into())))
+            }
         }
     }
 }
@@ -91,6 +118,9 @@ pub enum InputError {
         /// As given.
         pattern: String,
     },
+    /// The bucket cannot be listed.
+    #[error(transparent)]
+    Bucket(#[from] ObjectsError),
     /// Directories are nested too deep.
     #[error("{path} lies more than {MAX_DEPTH} directories deep")]
     TooDeep {
@@ -127,10 +157,36 @@ impl Inputs {
             }
             return;
         }
+        if is_bucket(path) {
+            self.bucket(path);
+            return;
+        }
         match fs::metadata(path) {
             Ok(metadata) => self.add(Path::new(path), &metadata, true, 0),
             Err(error) if error.kind() == io::ErrorKind::NotFound && path.contains(['*', '?', '[']) => self.glob(path),
             Err(source) => self.errors.push(InputError::Unreachable { path: path.to_owned(), source }),
+        }
+    }
+
+    fn bucket(&mut self, address: &str) {
+        let listed = Objects::open(address).and_then(|objects| Ok((objects.list()?, objects)));
+        match listed {
+            Ok((found, _)) if found.is_empty() => {
+                self.errors.push(InputError::NoMatch { pattern: address.to_owned() });
+            }
+            Ok((found, objects)) => self.objects(&objects, found),
+            Err(error) => self.errors.push(error.into()),
+        }
+    }
+
+    /// Adds objects that were listed.
+    pub(crate) fn objects(&mut self, objects: &Objects, found: Vec<Object>) {
+        for object in found {
+            let n_bytes = object.n_bytes;
+            let place = Place::Object(Listed { objects: objects.clone(), object });
+            if self.found.iter().all(|input| input.place != place) {
+                self.found.push(Input { place, is_named: false, n_bytes });
+            }
         }
     }
 

@@ -1,8 +1,6 @@
 //! Opens an input where it was left: finds out whether it is known, and goes to the position.
 
-use std::fs::File;
-use std::io::{self, Cursor, Read, Seek as _, SeekFrom};
-use std::path::Path;
+use std::io::{self, Cursor, Read};
 
 use super::blocks::{BlockLimits, BlockReader, count_lines};
 use super::content::{Content, HEAD_LEN, Packing, not_text, read_up_to};
@@ -73,12 +71,12 @@ pub(crate) fn open(
 ) -> io::Result<Opening> {
     let mut content = Content::open(place)?;
     let (packing, n_packed) = (content.packing, std::sync::Arc::clone(&content.n_packed));
-    let Place::File(path) = place else {
+    if matches!(place, Place::Stdin | Place::Stream(_)) {
         let text: Text = Box::new(Pump::start(content)?);
         let blocks = BlockReader::new(text, limits, 0, 1, Vec::new());
         let opened = Opened { blocks, tail: Tail::default(), fingerprint: None, reached: None, packing, n_packed };
         return Ok(Opening::Ready(Box::new(opened)));
-    };
+    }
     let mut head = Vec::with_capacity(HEAD_LEN);
     let head_result = read_up_to(&mut content, &mut head, HEAD_LEN);
     if head.is_empty() {
@@ -90,7 +88,7 @@ pub(crate) fn open(
     let fingerprint = Fingerprint::of(&head);
     let known = candidates(&head);
     if packing == Packing::Plain
-        && let Some(reached) = unchanged(path, &known)?
+        && let Some(reached) = unchanged(place, &known)?
     {
         return Ok(Opening::Unchanged(reached));
     }
@@ -135,17 +133,13 @@ fn fresh(
     Ok(Opened { blocks, tail, fingerprint, reached: None, packing, n_packed })
 }
 
-/// A plain file that has exactly the length it had when it was read to its end, and ends alike.
-fn unchanged(path: &Path, known: &[Reached]) -> io::Result<Option<Reached>> {
-    let mut file = File::open(path)?;
-    let len = file.metadata()?.len();
-    for reached in known.iter().filter(|it| it.is_complete && it.position + it.pending == len) {
-        let mark_len = reached.position.min(MARK_LEN as u64);
-        file.seek(SeekFrom::Start(reached.position - mark_len))?;
-        let (mut bytes, mut tail) = (Vec::new(), Tail::default());
-        (&mut file).take(mark_len).read_to_end(&mut bytes)?;
+/// A plain input that has exactly the length it had when it was read to its end, and ends alike.
+fn unchanged(place: &Place, known: &[Reached]) -> io::Result<Option<Reached>> {
+    for reached in known.iter().filter(|it| it.is_complete) {
+        let Some((len, bytes)) = place.before(reached.position, MARK_LEN as u64)? else { return Ok(None) };
+        let mut tail = Tail::default();
         tail.push(&bytes);
-        if tail.mark() == reached.mark {
+        if reached.position + reached.pending == len && tail.mark() == reached.mark {
             return Ok(Some(reached.clone()));
         }
     }

@@ -107,6 +107,8 @@ pub struct FileSummary {
     pub records: u64,
     /// What became of the records.
     pub tally: Tally,
+    /// Records that were rejected when an earlier part of it was read.
+    pub rejected_before: u64,
     /// The rejected ones.
     pub rejected: BTreeMap<RejectReason, RejectedLines>,
     /// Bytes of the unpacked content read now.
@@ -123,6 +125,7 @@ impl FileSummary {
             lines: 0,
             records: 0,
             tally: Tally::default(),
+            rejected_before: 0,
             rejected: BTreeMap::new(),
             bytes: 0,
         }

@@ -49,9 +49,11 @@ impl Span {
     }
 
     /// The same rows, after a window in which so many were found. Where every row comes and there are some, what the
-    /// server has to put in order stays small; else the next window is wider, so that nothing is passed over quickly.
-    pub(crate) fn after(self, n_rows: u64, is_everything: bool) -> Self {
-        let width = if is_everything && n_rows > 0 { HOUR_NS } else { self.width.saturating_mul(2) };
+    /// server has to put in order stays small; else the next window is wider, so that nothing is passed over quickly, and
+    /// much wider where it gives only as many as are wanted.
+    pub(crate) fn after(self, n_rows: u64, is_everything: bool, is_limited: bool) -> Self {
+        let factor = if is_limited { 32 } else { 2 };
+        let width = if is_everything && n_rows > 0 { HOUR_NS } else { self.width.saturating_mul(factor) };
         Self { width, ..self }
     }
 }
@@ -92,7 +94,7 @@ impl Window {
     /// What is asked for next, once all of its rows have come.
     pub(crate) fn next_spans(self, backward: bool, is_everything: bool) -> impl Iterator<Item = Span> {
         let left = self.left(backward).map(Span::new);
-        let next = self.next.map(|next| next.after(self.n_rows, is_everything));
+        let next = self.next.map(|next| next.after(self.n_rows, is_everything, self.limit.is_some()));
         left.into_iter().chain(next)
     }
 

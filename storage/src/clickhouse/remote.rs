@@ -38,6 +38,8 @@ pub struct Remote {
     store: Arc<str>,
     table: TableId,
     range: TimeRange,
+    /// What was asked for: rows beyond `range` were not there when it was looked.
+    asked: TimeRange,
     /// Time of the first and of the last row that may be there.
     bounds: (Timestamp, Timestamp),
     has_others: bool,
@@ -141,12 +143,14 @@ impl View {
         }
         let bounds = bounds.filter(|_| has_others || !whole.is_empty() || !mixed.is_empty())?;
         let end = Timestamp::from_nanos(bounds.1.as_nanos().saturating_add(1));
+        let asked = range;
         let range = TimeRange::new(range.start().max(bounds.0), range.end().min(end)).ok()?;
         Some(Remote {
             reached: self.reached.clone(),
             store: Arc::clone(&self.store),
             table,
             range,
+            asked,
             bounds,
             has_others,
             only_own: false,
@@ -180,7 +184,7 @@ impl Remote {
     pub fn within(&self, range: TimeRange) -> Self {
         let (start, end) = (self.range.start().max(range.start()), self.range.end().min(range.end()));
         let range = TimeRange::new(start, end.max(start)).unwrap_or(self.range);
-        Self { range, ..self.clone() }
+        Self { range, asked: range, ..self.clone() }
     }
 
     /// The same rows without those of other stores; `None` if there are no others.
@@ -244,7 +248,10 @@ impl Remote {
     fn source(&self, database: &str) -> String {
         let table = self.table;
         let time = time_column(table);
-        let within = conditions(time, self.range);
+        // A condition that leaves out nothing would still read every row's time. Of this store's own rows not all hours are
+        // meant: there the range stands for them.
+        let has_own = !self.whole.is_empty() || !self.mixed.is_empty();
+        let within = conditions(time, if has_own { self.range } else { self.asked });
         if self.mixed.is_empty() || source_of(PartitionKey { table, hour: Hour::new(0) }).table == table {
             return format!("{database}.{table} WHERE {within} AND ({})", self.visible(time, true));
         }

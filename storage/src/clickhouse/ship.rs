@@ -1,4 +1,4 @@
-//! Sending: segment by segment, the oldest first, until all are there; then whatever is sealed next.
+//! Sending: segment by segment, two at a time, the oldest first, until all are there; then whatever is sealed next.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -31,6 +31,8 @@ const LOOK: Duration = Duration::from_millis(500);
 /// The first wait after a failure; it doubles up to [`MAX_BACK_OFF`].
 const BACK_OFF: Duration = Duration::from_millis(500);
 const MAX_BACK_OFF: Duration = Duration::from_secs(30);
+/// Segments that are sent at the same time: the server works on one insert with one thread, for the most part.
+const AT_ONCE: usize = 2;
 /// How often rows in doubt are counted.
 const RECHECK: Duration = Duration::from_secs(2);
 
@@ -125,7 +127,7 @@ struct Sender {
 }
 
 impl Sender {
-    /// Counts what is in doubt, and sends one segment; whether there may be more to do.
+    /// Counts what is in doubt, and sends the next segments; whether there may be more to do.
     async fn step(&mut self, shared: &Arc<Shared>) -> Result<bool, ShipError> {
         self.at = None;
         // Somebody may have put right what was wrong with those.
@@ -138,21 +140,30 @@ impl Sender {
             self.check(shared).await?;
             recheck(shared).await?;
         }
-        let Some(next) = waiting.iter().find(|segment| !self.aside.contains(&segment.id)) else { return Ok(false) };
-        self.at = Some(next.id);
+        let next = waiting.iter().filter(|segment| !self.aside.contains(&segment.id)).take(AT_ONCE);
+        let next: Vec<&Arc<Segment>> = next.collect();
+        let Some(first) = next.first() else { return Ok(false) };
+        self.at = Some(first.id);
         self.check(shared).await?;
-        match send(shared, next).await {
-            Ok(()) => {
-                note_sent(shared, next.id);
-                shared.room.notify_waiters();
+        let sent = futures::future::join_all(next.iter().map(|segment| send(shared, segment))).await;
+        let mut failed = None;
+        for (segment, sent) in next.into_iter().zip(sent) {
+            match sent {
+                Ok(()) => {
+                    note_sent(shared, segment.id);
+                    shared.room.notify_waiters();
+                }
+                Err(error @ ShipError::TooMany { .. }) => {
+                    set_aside(shared, segment.id, &error);
+                    self.aside.insert(segment.id);
+                }
+                Err(error) => {
+                    self.at = Some(segment.id);
+                    failed = Some(error);
+                }
             }
-            Err(error @ ShipError::TooMany { .. }) => {
-                set_aside(shared, next.id, &error);
-                self.aside.insert(next.id);
-            }
-            Err(error) => return Err(error),
         }
-        Ok(true)
+        failed.map_or(Ok(true), Err)
     }
 
     /// Makes sure, once, that the server has the schema that is written to.

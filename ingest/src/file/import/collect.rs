@@ -103,6 +103,12 @@ impl Collector {
         }
         match note {
             Note::Begun(begun) => self.begin(file, begun.fingerprint, begun.reached),
+            Note::Unchanged(reached) => {
+                if let Some(summary) = self.summary.files.get_mut(file) {
+                    summary.rejected_before = reached.tally.rejected;
+                }
+                self.set_state(file, FileState::Unchanged);
+            }
             Note::Block(block) => self.block(file, *block)?,
             Note::Rejected { rejected, end, n_bytes } => {
                 if let Some(summary) = self.summary.files.get_mut(file) {
@@ -143,6 +149,7 @@ impl Collector {
         };
         if let Some(summary) = self.summary.files.get_mut(file) {
             summary.resumed_at = reached.position;
+            summary.rejected_before = reached.tally.rejected;
         }
         let last_time = reached.last_event_time;
         let reading = Reading { part: Part::default(), reached, kind: SourceKind::Hubble, last_time, is_dirty: false };
@@ -258,7 +265,11 @@ impl Collector {
 
 /// When a file was written last: the same however often it is read.
 fn modified(input: &Input) -> Option<Timestamp> {
-    let inputs::Place::File(path) = &input.place else { return None };
+    let path = match &input.place {
+        inputs::Place::File(path) => path,
+        inputs::Place::Object(listed) => return Some(listed.object.modified),
+        inputs::Place::Stdin | inputs::Place::Stream(_) => return None,
+    };
     debug_assert!(!is_pipe(&input.place), "a pipe has no time");
     let modified = std::fs::metadata(path).ok()?.modified().ok()?;
     let since = modified.duration_since(std::time::UNIX_EPOCH).ok()?;

@@ -70,7 +70,7 @@ impl Reader {
         let state = match open(&input.place, self.limits, |head| pipeline.candidates(head)) {
             Ok(Opening::Ready(opened)) => return self.read(file, input, *opened),
             Ok(Opening::Empty) => FileState::Empty,
-            Ok(Opening::Unchanged(_reached)) => FileState::Unchanged,
+            Ok(Opening::Unchanged(reached)) => return self.send(file, Note::Unchanged(Box::new(reached))),
             Ok(Opening::Foreign { first_line, hint }) => FileState::NotEvents { first_line, hint: Some(hint) },
             Err(error) => FileState::Failed { error: error.to_string() },
         };
