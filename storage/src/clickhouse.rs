@@ -166,6 +166,9 @@ impl Connection {
             .with_setting("insert_deduplication_token", token)
             // A block that was there already may not be in the roll-ups yet.
             .with_setting("deduplicate_blocks_in_dependent_materialized_views", "1")
+            // One block, however large: it arrives whole or not at all.
+            .with_setting("min_insert_block_size_rows", "4294967295")
+            .with_setting("min_insert_block_size_bytes", "0")
             // What the views give is folded already: folding it once more on the way in finds nothing.
             .with_setting("optimize_on_insert", "0")
             .with_timeouts(Some(self.timeout), Some(self.timeout));

@@ -54,7 +54,7 @@ pub struct ClickHouseConfig {
     pub user: String,
     /// File that holds the user's password; empty for none.
     pub password_file: PathBuf,
-    /// Rows of one insert at most. More is faster and takes more memory on both sides.
+    /// Rows of one insert at most. More makes fewer parts for the server to merge, and takes more memory on both sides.
     pub block_rows: usize,
     /// How long an insert or a question may take before it is tried again.
     #[serde(with = "humantime_serde")]
@@ -182,7 +182,7 @@ impl Default for ClickHouseConfig {
             cluster: String::new(),
             user: "default".to_owned(),
             password_file: PathBuf::new(),
-            block_rows: 250_000,
+            block_rows: 1 << 20,
             timeout: Duration::from_secs(60),
             local_age: None,
             max_backlog: ByteSize::gib(50),
@@ -371,10 +371,10 @@ impl Config {
             "letters, digits and underscores",
         );
         check(
-            (1000..=1_000_000).contains(&clickhouse.block_rows),
+            (1000..=1 << 21).contains(&clickhouse.block_rows),
             "clickhouse.block_rows",
             clickhouse.block_rows.to_string(),
-            "1000 to 1000000",
+            "1000 to 2097152",
         );
         check(
             clickhouse.timeout >= Duration::from_secs(1),

@@ -3,8 +3,8 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -16,6 +16,7 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedMutexGuard;
 
 use crate::pause;
 use crate::repository::python;
@@ -23,12 +24,15 @@ use crate::repository::python;
 const USER: &str = "reader";
 const SECRET: &str = "a secret of the tests";
 const BUCKET: &str = "flows";
+static ALONE: LazyLock<Arc<tokio::sync::Mutex<()>>> = LazyLock::new(Arc::default);
 /// How long it may take to come up.
 const PATIENCE: u32 = 300;
 
 /// A server with one empty bucket; killed when it goes out of scope.
 #[derive(Debug)]
 pub struct Bucket {
+    /// Two servers at once get into each other's way: some of their ports cannot be chosen.
+    _alone: OwnedMutexGuard<()>,
     child: Child,
     port: u16,
     client: AmazonS3,
@@ -42,6 +46,7 @@ impl Bucket {
     pub async fn start(test: &str, folder: &Path) -> Result<Option<Self>> {
         let Some(python) = python(test) else { return Ok(None) };
         let program = python.with_file_name("weed");
+        let alone = Arc::clone(&ALONE).lock_owned().await;
         std::fs::create_dir_all(folder.join("data"))?;
         let config = folder.join("s3.json");
         let identity = serde_json::json!({ "identities": [{
@@ -59,7 +64,7 @@ impl Bucket {
             .with_secret_access_key(SECRET)
             .with_bucket_name(BUCKET)
             .build()?;
-        let bucket = Self { child, port, client };
+        let bucket = Self { _alone: alone, child, port, client };
         bucket.make().await?;
         Ok(Some(bucket))
     }

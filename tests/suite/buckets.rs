@@ -28,7 +28,8 @@ fn contents(data_dir: &Path) -> BTreeMap<&'static str, Vec<String>> {
     let tables = [TableId::Flows, TableId::RuntimeEvents, TableId::AgentEvents, TableId::Losses];
     let rows = tables.map(|table| {
         let names = table.columns().iter().map(|column| column.name);
-        let names = names.filter(|name| !["recorded_at", "source", "summary"].contains(name)).collect::<Vec<_>>();
+        let names = names.filter(|name| !["recorded_at", "source", "summary"].contains(name));
+        let names = names.map(|name| format!("\"{name}\"")).collect::<Vec<_>>();
         let query = format!("SELECT {} FROM {table}", names.join(", "));
         let data_dir = data_dir.display().to_string();
         let printed =

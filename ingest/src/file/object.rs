@@ -5,8 +5,9 @@ use std::io::{self, Read};
 use bytes::Bytes;
 use hindcast_storage::objects::{Object, Objects};
 
-/// Bytes that are asked for at once.
+/// Bytes that are asked for at once, and what that becomes where answers end in their middle.
 const PIECE: u64 = 8 << 20;
+const LEAST_PIECE: u64 = 128 << 10;
 
 /// A listed object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +49,7 @@ impl Listed {
 
     /// All of its bytes, in order.
     pub(crate) fn reader(&self) -> ObjectReader {
-        ObjectReader { listed: self.clone(), position: 0, piece: Bytes::new() }
+        ObjectReader { listed: self.clone(), position: 0, piece: Bytes::new(), piece_len: PIECE }
     }
 }
 
@@ -58,15 +59,33 @@ pub(crate) struct ObjectReader {
     listed: Listed,
     position: u64,
     piece: Bytes,
+    piece_len: u64,
+}
+
+impl ObjectReader {
+    /// The next piece; a smaller one where a large one does not come whole.
+    fn fetch(&mut self) -> io::Result<()> {
+        // What an input is shows at its start: the first piece is small.
+        let mut len = if self.position == 0 { super::content::HEAD_LEN as u64 } else { self.piece_len };
+        self.piece = loop {
+            match self.listed.read_at(self.position, len) {
+                Ok(piece) => break piece,
+                Err(error) if len <= LEAST_PIECE || error.kind() == io::ErrorKind::NotFound => return Err(error),
+                Err(_) => {
+                    len /= 4;
+                    self.piece_len = len;
+                }
+            }
+        };
+        self.position += self.piece.len() as u64;
+        Ok(())
+    }
 }
 
 impl Read for ObjectReader {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.piece.is_empty() {
-            // What an input is shows at its start: the first piece is small.
-            let len = if self.position == 0 { super::content::HEAD_LEN as u64 } else { PIECE };
-            self.piece = self.listed.read_at(self.position, len)?;
-            self.position += self.piece.len() as u64;
+            self.fetch()?;
         }
         let n = self.piece.len().min(into.len());
         let taken = self.piece.split_to(n);

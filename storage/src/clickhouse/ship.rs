@@ -222,13 +222,15 @@ async fn send(shared: &Arc<Shared>, segment: &Arc<Segment>) -> Result<(), ShipEr
     };
     let read = Arc::clone(segment);
     let batches = blocking(move || maintain::read(&read)).await;
-    let batches = Arc::new(batches.map_err(|source| ShipError::Read(segment.id, source))?);
+    let mut batches = Arc::new(batches.map_err(|source| ShipError::Read(segment.id, source))?);
     let n_rows: usize = batches.iter().map(arrow::array::RecordBatch::num_rows).sum();
     while start < n_rows {
         let n_block = block_rows.min(n_rows - start);
-        let (batches, store, id, table) =
-            (Arc::clone(&batches), shared.catalog.store_name().to_owned(), segment.id, segment.table);
-        let block = blocking(move || block::encode(table, &batches, (start, n_block), &store, id)).await;
+        // Behind the last block the rows are needed no more: those under way are memory enough.
+        let is_last = start + n_block == n_rows;
+        let rows = if is_last { std::mem::take(&mut batches) } else { Arc::clone(&batches) };
+        let (store, id, table) = (shared.catalog.store_name().to_owned(), segment.id, segment.table);
+        let block = blocking(move || block::encode(table, &rows, (start, n_block), &store, id)).await;
         let block = block.map_err(|source| ShipError::Encode(id, source))?;
         let again = again.map(|since| format!("-{since}")).unwrap_or_default();
         let token = format!("{}-{id}-{start}-{n_block}{again}", shared.catalog.store_name());
