@@ -69,30 +69,26 @@ fn map(table: &str, count: &str, port: &str, bytes: &str, range: &str) -> String
 
 /// Every question.
 pub(crate) fn all(rows: &Rows) -> Vec<Question> {
-    let pod = &rows.needle_pod;
+    let mut all = looking_up(&rows.needle_pod);
+    all.extend(folding());
+    all
+}
+
+const fn question(
+    name: &'static str,
+    ask: Ask,
+    peer: String,
+    plain: String,
+    aim_ms: Option<f64>,
+    same_rows: bool,
+) -> Question {
+    Question { name, ask, peer, plain, aim_ms, same_rows }
+}
+
+/// Rows.
+fn looking_up(pod: &str) -> Vec<Question> {
     let (start, end) = (seconds(0), seconds(24));
     let until = seconds(24) - 360;
-    let errors = "SELECT dst_workload, http_url, count(*) AS n, avg(latency_ns) AS latency FROM flows \
-                  WHERE http_status >= 500 GROUP BY 1, 2 ORDER BY n DESC LIMIT 50";
-    // A histogram of 5 minutes by verdict: from the roll-ups here, from the rows there.
-    let histogram_of = |table: &str, count: &str| {
-        format!(
-            "SELECT date_bin(INTERVAL '5 minutes', time, TIMESTAMP '1970-01-01') AS bucket, verdict, \
-             sum({count}) AS n FROM {table} WHERE {} GROUP BY 1, 2 ORDER BY 1",
-            between(0, 24)
-        )
-    };
-    let peer_histogram = format!(
-        "SELECT time_bucket(INTERVAL '5 minutes', time::TIMESTAMPTZ) AS bucket, verdict, count(*) AS n FROM flows \
-         WHERE {} GROUP BY 1, 2 ORDER BY 1",
-        between(0, 24)
-    );
-    let plain_histogram = format!(
-        "SELECT toStartOfInterval(time, INTERVAL 5 MINUTE) AS bucket, verdict, count() AS n FROM flows \
-         WHERE {} GROUP BY 1, 2 ORDER BY 1",
-        between_plain(0, 24)
-    );
-    let question = |name, ask, peer, plain, aim_ms, same_rows| Question { name, ask, peer, plain, aim_ms, same_rows };
     vec![
         question(
             "last 20",
@@ -116,6 +112,33 @@ pub(crate) fn all(rows: &Rows) -> Vec<Question> {
             Some(10.0),
             false,
         ),
+    ]
+}
+
+/// Counts and sums.
+fn folding() -> Vec<Question> {
+    let errors = "SELECT dst_workload, http_url, count(*) AS n, avg(latency_ns) AS latency FROM flows \
+                  WHERE http_status >= 500 GROUP BY 1, 2 ORDER BY n DESC LIMIT 50";
+    // A histogram of 5 minutes by verdict: from the roll-ups here, from the rows there.
+    let histogram_of = |table: &str, count: &str| {
+        format!(
+            "SELECT date_bin(INTERVAL '5 minutes', time, TIMESTAMP '1970-01-01') AS bucket, verdict, \
+             sum({count}) AS n FROM {table} WHERE {} GROUP BY 1, 2 ORDER BY 1",
+            between(0, 24)
+        )
+    };
+    let peer_histogram = format!(
+        "SELECT time_bucket(INTERVAL '5 minutes', time::TIMESTAMPTZ) AS bucket, verdict, count(*) AS n FROM flows \
+         WHERE {} GROUP BY 1, 2 ORDER BY 1",
+        between(0, 24)
+    );
+    let plain_histogram = format!(
+        "SELECT toStartOfInterval(time, INTERVAL 5 MINUTE) AS bucket, verdict, count() AS n FROM flows \
+         WHERE {} GROUP BY 1, 2 ORDER BY 1",
+        between_plain(0, 24)
+    );
+    let question = |name, ask, peer, plain, aim_ms, same_rows| Question { name, ask, peer, plain, aim_ms, same_rows };
+    vec![
         question(
             "count 1 h",
             Ask::Sql(format!("SELECT count(*) AS n FROM flows WHERE {}", between(10, 11))),

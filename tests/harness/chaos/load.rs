@@ -194,10 +194,10 @@ async fn push(load: &Load, lane: Lane, chance: &mut StdRng) -> Result<()> {
             if pusher.as_ref().is_none_or(|(known, _)| *known != url) {
                 pusher = Pusher::connect(&url).await.ok().map(|pusher| (url, pusher));
             }
-            if let Some((_, connected)) = &mut pusher {
-                if !push_block(load, lane, connected, chance).await? {
-                    pusher = None;
-                }
+            if let Some((_, connected)) = &mut pusher
+                && !push_block(load, lane, connected, chance).await?
+            {
+                pusher = None;
             }
         }
         load.n_busy.fetch_sub(1, Ordering::SeqCst);
