@@ -18,7 +18,7 @@ use crate::judges::{asked, busy_store};
 
 /// The type of the column that is tampered with.
 const KIND: &str = "SELECT type FROM system.columns \
-                    WHERE database = 'hindcast' AND table = 'flows' AND name = 'src_service' FORMAT TSVRaw";
+                    WHERE database = 'hindcast' AND table = 'flows' AND name = 'source_kind' FORMAT TSVRaw";
 const PASSWORD: &str = "correct horse";
 /// How long something may take to show, in looks.
 const PATIENCE: u32 = 900;
@@ -193,10 +193,10 @@ async fn a_column_that_was_dropped_by_hand_keeps_rows_waiting() {
         return;
     };
     let kind = day.clickhouse.ask(KIND).unwrap();
-    day.clickhouse.ask("ALTER TABLE hindcast.flows DROP COLUMN src_service").unwrap();
+    day.clickhouse.ask("ALTER TABLE hindcast.flows DROP COLUMN source_kind").unwrap();
     day.record(500).await;
-    day.wait_until_it_shows(&["src_service"]);
-    day.clickhouse.ask(&format!("ALTER TABLE hindcast.flows ADD COLUMN src_service {kind}")).unwrap();
+    day.wait_until_it_shows(&["source_kind"]);
+    day.clickhouse.ask(&format!("ALTER TABLE hindcast.flows ADD COLUMN source_kind {kind}")).unwrap();
     day.wait_until_all_is_well();
 }
 
@@ -271,9 +271,9 @@ async fn a_segment_of_which_there_is_too_much_is_set_aside_and_the_others_are_se
     };
     let ask = |day: &Day, statement: &str| day.clickhouse.ask(statement).unwrap();
     let kind = ask(&day, KIND);
-    ask(&day, "ALTER TABLE hindcast.flows DROP COLUMN src_service");
+    ask(&day, "ALTER TABLE hindcast.flows DROP COLUMN source_kind");
     day.record(500).await;
-    day.wait_until_it_shows(&["src_service"]);
+    day.wait_until_it_shows(&["source_kind"]);
     let segment = *segments(&day.server.said()).last().unwrap();
     // Somebody else, under this store's name.
     let strangers = format!(
@@ -282,7 +282,7 @@ async fn a_segment_of_which_there_is_too_much_is_set_aside_and_the_others_are_se
          FROM numbers(2000)"
     );
     ask(&day, &strangers);
-    ask(&day, &format!("ALTER TABLE hindcast.flows ADD COLUMN src_service {kind}"));
+    ask(&day, &format!("ALTER TABLE hindcast.flows ADD COLUMN source_kind {kind}"));
     for _ in 0..PATIENCE {
         if !day.document()["clickhouse_set_aside"].as_array().unwrap().is_empty() {
             break;

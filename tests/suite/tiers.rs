@@ -7,7 +7,8 @@ mod aggregate;
 mod ask;
 mod draw;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use hindcast_storage::{Append, Config as StoreConfig, Store};
 use hindcast_tests::clickhouse::ClickHouse;
 use hindcast_tests::repository::shared;
 use hindcast_tests::tool::{Ended, hindcast, run};
+use hindcast_tests::{Options, Server};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::Value;
@@ -67,6 +69,36 @@ fn tier(clickhouse: &ClickHouse, data_dir: &Path, arguments: &[&str]) -> Ended {
     let mut command = hindcast().unwrap();
     command.arg("tier").args(arguments).arg("--data-dir").arg(data_dir);
     run(command.env("HINDCAST_STORAGE_CLICKHOUSE_URL", clickhouse.url())).unwrap()
+}
+
+/// Where a recorder's rows are when it is asked.
+#[derive(Debug)]
+pub(crate) enum Home {
+    Lake,
+    /// In ClickHouse, and no row in the lake.
+    ClickHouse(ClickHouse),
+}
+
+impl Home {
+    /// Both, where there is an engine.
+    pub(crate) fn each(test: &str, folder: &Path) -> Vec<Self> {
+        let clickhouse = ClickHouse::start(test, &folder.join("clickhouse")).unwrap();
+        let clickhouse = clickhouse.inspect(|clickhouse| drop(migrate(clickhouse, "apply").success().unwrap()));
+        std::iter::once(Self::Lake).chain(clickhouse.map(Self::ClickHouse)).collect()
+    }
+
+    /// A server on a data directory, whose rows go to where they are to be asked for.
+    pub(crate) fn serve(&self, data_dir: &Path) -> Server {
+        let mut options = Options::default();
+        if let Self::ClickHouse(clickhouse) = self {
+            tier(clickhouse, data_dir, &["move", "--to", "clickhouse"]).success().unwrap();
+            let status = tier(clickhouse, data_dir, &["status"]).success().unwrap();
+            let here = status.lines().skip(1).filter_map(|line| line.split_whitespace().nth(1));
+            assert!(here.into_iter().all(|n| n.parse::<u64>().map_or(true, |n| n == 0)), "rows are left:\n{status}");
+            options.environment.push(("HINDCAST_STORAGE_CLICKHOUSE_URL".to_owned(), clickhouse.url()));
+        }
+        Server::start(data_dir, &options).unwrap()
+    }
 }
 
 /// How many flows a data directory says that it has.
@@ -264,4 +296,30 @@ async fn random_questions_have_the_same_answers_on_both_tiers() {
     for store in [here.store(), there.store()] {
         store.close().await.unwrap();
     }
+}
+
+/// The tests of the crate that answers questions, as they were built last.
+fn tests_of_query() -> PathBuf {
+    let deps = std::env::current_exe().unwrap().parent().unwrap().to_owned();
+    let files = std::fs::read_dir(deps).unwrap().map(|entry| entry.unwrap().path());
+    let built = files.filter(|path| {
+        let name = path.file_name().unwrap().to_string_lossy();
+        name.starts_with("hindcast_query-") && !name.contains('.')
+    });
+    let newest = built.max_by_key(|path| path.metadata().unwrap().modified().unwrap());
+    newest.expect("cargo builds it with this one")
+}
+
+#[test]
+fn what_holds_of_questions_in_the_lake_holds_in_clickhouse() {
+    const TEST: &str = "tiers::what_holds_of_questions_in_the_lake_holds_in_clickhouse";
+    let folder = tempdir().unwrap();
+    let Some(clickhouse) = ClickHouse::start(TEST, &folder.path().join("clickhouse")).unwrap() else { return };
+    let mut tests = Command::new(tests_of_query());
+    tests.args(["engine::", "fold::", "sql::", "--test-threads=2"]);
+    tests.env("HINDCAST_TEST_CLICKHOUSE", clickhouse.url()).env_remove("RUST_BACKTRACE");
+    let ended = run(&mut tests).unwrap();
+    let databases = clickhouse.ask("SELECT count() FROM system.databases WHERE name LIKE 'test\\_%'").unwrap();
+    let said = ended.success().unwrap();
+    assert!(databases.parse::<u64>().unwrap() > 20, "the tests did not go there: {databases}\n{said}");
 }

@@ -1,13 +1,14 @@
 //! Exact order, paging and following, against a plain sort.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use arrow::array::{AsArray as _, RecordBatch};
 use arrow::datatypes::{TimestampNanosecondType, UInt16Type};
 use futures::StreamExt as _;
 use hindcast_model::tables::flows;
 use hindcast_model::{Batch, ManualClock};
-use hindcast_storage::{Append, Config as StoreConfig};
+use hindcast_storage::{Append, ClickHouseSchema, Config as StoreConfig};
 use proptest::prelude::*;
 
 use super::*;
@@ -35,10 +36,39 @@ pub(crate) fn batch(rows: &[(i64, u16)]) -> Batch {
 }
 
 pub(crate) async fn engine(dir: &std::path::Path) -> Engine {
+    engine_of(StoreConfig::at(dir)).await
+}
+
+/// An engine over a store of its own. `HINDCAST_TEST_CLICKHOUSE` names a server: then what is sealed is read there.
+pub(crate) async fn engine_of(mut config: StoreConfig) -> Engine {
     let clock = Arc::new(ManualClock::new(Timestamp::from_nanos(T0)));
-    let config = StoreConfig::at(dir).validate().unwrap();
+    let clickhouse = std::env::var("HINDCAST_TEST_CLICKHOUSE").ok();
+    if let Some(url) = &clickhouse {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        config.clickhouse.url.clone_from(url);
+        config.clickhouse.database = format!("test_{}_{number}", std::process::id());
+        config.clickhouse.block_rows = 1000;
+    }
+    let config = config.validate().unwrap();
+    if clickhouse.is_some() {
+        ClickHouseSchema::of(&config).unwrap().apply(|_step| {}).await.unwrap();
+    }
     let store = Store::open(config, Arc::clone(&clock) as Arc<dyn Clock>).await.unwrap();
     Engine::new(store, &Config::default(), clock)
+}
+
+/// Seals what is in memory. Where there is a ClickHouse server it gets all of it, and the lake keeps nothing.
+pub(crate) async fn seal(engine: &Engine) {
+    let store = engine.store();
+    store.seal_all().await.unwrap();
+    if std::env::var_os("HINDCAST_TEST_CLICKHOUSE").is_none() {
+        return;
+    }
+    while store.n_unsent() > 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    store.move_out(Timestamp::MAX).await.unwrap();
 }
 
 pub(crate) async fn append(engine: &Engine, rows: &[(i64, u16)]) {
@@ -95,7 +125,7 @@ proptest! {
             for (number, rows) in appends.iter().enumerate() {
                 append(&engine, rows).await;
                 if sealed & (1 << number) != 0 {
-                    engine.store().seal_all().await.unwrap();
+                    seal(&engine).await;
                 }
             }
             let all = appends.concat();
@@ -167,9 +197,9 @@ async fn following_gives_every_row_once() {
     let query = EventQuery { filter: text::parse("pod:even").unwrap(), ..EventQuery::newest(TableId::Flows, 1) };
     let mut stream = engine.events_then_follow(query).await.unwrap();
     append(&engine, &[(4, 5)]).await;
-    engine.store().seal_all().await.unwrap();
+    seal(&engine).await;
     append(&engine, &[(5, 6), (6, 7), (7, 8)]).await;
-    engine.store().seal_all().await.unwrap();
+    seal(&engine).await;
     let mut found = Vec::new();
     while found.len() < 3 {
         found.extend(rows(&stream.next().await.unwrap().unwrap().records));

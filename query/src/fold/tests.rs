@@ -12,7 +12,7 @@ use hindcast_storage::Append;
 use proptest::prelude::*;
 
 use super::*;
-use crate::engine::tests::engine;
+use crate::engine::tests::{engine, seal};
 use crate::filter::text;
 
 const T0: i64 = 1_780_002_000_000_000_000;
@@ -264,7 +264,7 @@ proptest! {
                 engine.store().append(Append { batches: vec![batch(rows)] }).await.unwrap();
                 all.extend(rows.iter().cloned());
                 if *is_sealed {
-                    engine.store().seal_all().await.unwrap();
+                    seal(&engine).await;
                 }
             }
             let unit = if is_round { 3600 * SECOND } else { SECOND + 1 };
@@ -295,7 +295,7 @@ async fn sealed_flows_are_counted_from_roll_ups() {
     };
     let rows = (0..4 * 3600).step_by(7).map(row).collect::<Vec<_>>();
     engine.store().append(Append { batches: vec![batch(&rows)] }).await.unwrap();
-    engine.store().seal_all().await.unwrap();
+    seal(&engine).await;
     let range = TimeRange::new(
         Timestamp::from_nanos(T0 + 30 * SECOND),
         Timestamp::from_nanos(T0 + 3 * 3600 * SECOND + 90 * SECOND),

@@ -6,7 +6,7 @@ use arrow::util::pretty::pretty_format_batches;
 use hindcast_model::Kind;
 
 use super::{Work, guard, newest};
-use crate::engine::tests::{append, engine};
+use crate::engine::tests::{append, engine, seal};
 use crate::{CutReason, Engine, Limits, QueryError};
 
 async fn ask(engine: &Engine, text: &str) -> String {
@@ -32,7 +32,7 @@ async fn statements_have_these_answers() {
     let dir = tempfile::tempdir().unwrap();
     let engine = engine(dir.path()).await;
     append(&engine, &(0..50).map(|number| (i64::from(number) * 1_000_000_000, number)).collect::<Vec<_>>()).await;
-    engine.store().seal_all().await.unwrap();
+    seal(&engine).await;
     append(&engine, &[(60_000_000_000, 1000), (61_000_000_000, 1001)]).await;
     for (text, expected) in [
         ("SELECT count(*) AS n FROM flows", "| 52 |"),
@@ -72,9 +72,9 @@ async fn the_last_rows_are_those_of_a_sort_of_all() {
         (start..start + 60).map(|port| (i64::from(port / 3) * 1_000_000_000, port)).collect::<Vec<_>>()
     };
     append(&engine, &rows(0)).await;
-    engine.store().seal_all().await.unwrap();
+    seal(&engine).await;
     append(&engine, &rows(30)).await;
-    engine.store().seal_all().await.unwrap();
+    seal(&engine).await;
     append(&engine, &rows(45)).await;
     let bound = "TIMESTAMP '2026-05-28T21:00:12Z'";
     for from in [
@@ -107,7 +107,7 @@ async fn only_a_limit_on_the_time_of_a_table_narrows_its_scan() {
     let dir = tempfile::tempdir().unwrap();
     let engine = engine(dir.path()).await;
     append(&engine, &(0..50).map(|number| (i64::from(number) * 1_000_000_000, number)).collect::<Vec<_>>()).await;
-    engine.store().seal_all().await.unwrap();
+    seal(&engine).await;
     for (text, is_narrowed) in [
         ("SELECT * FROM flows ORDER BY time DESC LIMIT 20", true),
         ("SELECT node FROM flows ORDER BY time DESC LIMIT 20", true),

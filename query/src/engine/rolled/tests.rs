@@ -1,13 +1,12 @@
 //! Roll-ups against their flows, whichever of them are stored (QU-4).
 
-use std::sync::Arc;
-
 use hindcast_model::tables::flows;
-use hindcast_model::{Batch, Clock, ManualClock, TableId, TimeRange, Timestamp};
-use hindcast_storage::{Append, Config as StoreConfig, Store};
+use hindcast_model::{Batch, TableId, TimeRange, Timestamp};
+use hindcast_storage::{Append, Config as StoreConfig};
 use proptest::prelude::*;
 
-use crate::{Config, Engine, Filter, Limits, Weight};
+use crate::engine::tests::{engine_of, seal};
+use crate::{Engine, Filter, Limits, Weight};
 
 const T0: i64 = 1_780_002_000_000_000_000;
 const SECOND: i64 = 1_000_000_000;
@@ -41,15 +40,14 @@ async fn ask(engine: &Engine, text: &str) -> String {
 
 async fn check(min_flows: usize, parts: &[(Vec<Row>, bool)], from: i64, span: i64) {
     let dir = tempfile::tempdir().unwrap();
-    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Timestamp::from_nanos(T0)));
     let mut config = StoreConfig::at(dir.path());
     config.segments.rollup_1m_min_flows = min_flows;
-    let store = Store::open(config.validate().unwrap(), Arc::clone(&clock)).await.unwrap();
-    let engine = Engine::new(store.clone(), &Config::default(), clock);
+    let engine = engine_of(config).await;
+    let store = engine.store();
     for (rows, is_sealed) in parts {
         store.append(Append { batches: vec![batch(rows)] }).await.unwrap();
         if *is_sealed {
-            store.seal_all().await.unwrap();
+            seal(&engine).await;
         }
     }
     for (table, width) in [("edges_1m", "1m"), ("edges_1h", "1h")] {
