@@ -12,7 +12,7 @@ use hindcast_storage::Append;
 use proptest::prelude::*;
 
 use super::*;
-use crate::engine::tests::{engine, seal};
+use crate::engine::tests::{cases, engine, seal};
 use crate::filter::text;
 
 const T0: i64 = 1_780_002_000_000_000_000;
@@ -246,7 +246,7 @@ async fn check(engine: &Engine, all: &[Row], range: TimeRange, width: i64, weigh
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
     #[test]
     fn roll_ups_and_rows_give_what_rows_give(
         appends in proptest::collection::vec((proptest::collection::vec(any_row(), 1..40), any::<bool>()), 1..6),

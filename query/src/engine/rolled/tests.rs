@@ -5,7 +5,7 @@ use hindcast_model::{Batch, TableId, TimeRange, Timestamp};
 use hindcast_storage::{Append, Config as StoreConfig};
 use proptest::prelude::*;
 
-use crate::engine::tests::{engine_of, seal};
+use crate::engine::tests::{cases, engine_of, seal};
 use crate::{Engine, Filter, Limits, Weight};
 
 const T0: i64 = 1_780_002_000_000_000_000;
@@ -73,7 +73,7 @@ async fn check(min_flows: usize, parts: &[(Vec<Row>, bool)], from: i64, span: i6
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(cases() / 2))]
 
     #[test]
     fn roll_ups_are_what_their_flows_fold_to(
