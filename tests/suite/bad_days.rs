@@ -253,6 +253,32 @@ async fn rows_that_a_server_lost_after_it_took_them_are_sent_again() {
     assert!(day.metric("hindcast_storage_clickhouse_lost_rows_total") > 2499.5);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_are_nowhere_else_are_not_deleted_to_send_an_hour_again() {
+    let Some(mut day) = Day::begin("bad_days::rows_that_are_nowhere_else_are_not_deleted_to_send_an_hour_again") else {
+        return;
+    };
+    day.record(500).await;
+    day.wait_until_all_is_well();
+    // Of a segment that the lake has no more; and a roll-up is lost.
+    let earlier = "INSERT INTO hindcast.flows (time, recorded_at, node, source_kind, segment_store, segment) \
+                   SELECT any(time), now(), 'earlier', 'x', any(segment_store), 0 FROM hindcast.flows";
+    day.clickhouse.ask(earlier).unwrap();
+    let lost = parts(&day.clickhouse, "edges_1h");
+    day.clickhouse.kill().unwrap();
+    lost.iter().for_each(|part| std::fs::remove_dir_all(part).unwrap());
+    day.clickhouse.restart().unwrap();
+    for _ in 0..PATIENCE {
+        if !day.document()["clickhouse_lacking"].as_array().unwrap().is_empty() {
+            break;
+        }
+        pause(LOOK);
+    }
+    let text = day.status(&[]);
+    assert!(text.stdout.contains("ClickHouse lost rows: "), "{text:?}");
+    assert_eq!(day.there().0, "501", "{}", day.server.said());
+}
+
 /// Segments that were begun, as the log names them.
 fn segments(said: &str) -> Vec<u64> {
     let named = said

@@ -69,15 +69,7 @@ impl BucketReader {
                 () = self.cancel.cancelled() => break Ok(()),
             }
         };
-        match &result {
-            Ok(()) => self.source.set_state(SourceState::Finished),
-            Err(error) => {
-                self.source.set_error(self.pipeline.now(), report(error));
-                self.source.set_state(SourceState::Failed);
-            }
-        }
-        // A submission under way when the pipeline was stopped is no failure of the reader.
-        if self.cancel.is_cancelled() { Ok(()) } else { result }
+        super::ended(&self.pipeline, &self.source, &self.cancel, result)
     }
 
     /// Lists, reads what is new, removes what may go.

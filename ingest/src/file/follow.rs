@@ -76,15 +76,7 @@ impl Follower {
                 () = self.cancel.cancelled() => break Ok(()),
             }
         };
-        match &result {
-            Ok(()) => self.source.set_state(SourceState::Finished),
-            Err(error) => {
-                self.source.set_error(self.pipeline.now(), hindcast_model::report(error));
-                self.source.set_state(SourceState::Failed);
-            }
-        }
-        // A submission under way when the pipeline was stopped is no failure of the follower.
-        if self.cancel.is_cancelled() { Ok(()) } else { result }
+        super::ended(&self.pipeline, &self.source, &self.cancel, result)
     }
 
     /// Looks at everything once.

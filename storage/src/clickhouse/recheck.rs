@@ -146,7 +146,8 @@ fn settle(shared: &Shared, key: PartitionKey, n_starts: u64) {
 
 /// An hour lacks rows: they are sent again, once, where they are in the lake.
 async fn lacking(shared: &Arc<Shared>, key: PartitionKey, due: u64, found: Found) -> Result<(), ShipError> {
-    let has_left = shared.state.read().moved.contains_key(&key);
+    // Rows of it that the lake has no more would be nowhere if what is there were deleted.
+    let has_left = shared.state.read().moved.contains_key(&key) || found.n_rows > due;
     if has_left || shared.doubts.lock().sent_again.contains(&key) {
         let text =
             format!("{key}: of {due} rows ClickHouse has {}, {} of them in roll-ups", found.n_rows, found.rolled_up());
@@ -156,14 +157,21 @@ async fn lacking(shared: &Arc<Shared>, key: PartitionKey, due: u64, found: Found
         return Ok(());
     }
     tracing::warn!(partition = %key, due, found = found.n_rows, "ClickHouse lost rows that it had taken: they are sent again");
-    send_again(shared, key).await?;
+    if !send_again(shared, key, due).await? {
+        return Ok(());
+    }
     shared.metrics.ship_lost_rows.inc_by(due.saturating_sub(found.n_rows));
     shared.doubts.lock().sent_again.insert(key);
     Ok(())
 }
 
-/// Deletes what is left of an hour, and notes that all of it is to be sent.
-async fn send_again(shared: &Arc<Shared>, key: PartitionKey) -> Result<(), ShipError> {
+/// Deletes what is left of an hour, and notes that all of it is to be sent; not if the hour is another one by now.
+async fn send_again(shared: &Arc<Shared>, key: PartitionKey, n_rows: u64) -> Result<bool, ShipError> {
+    // Retention may just have found the hour whole there, and be about to drop it here.
+    let _kept = shared.maintaining.lock().await;
+    if due(shared, key) != Due::Rows(n_rows) {
+        return Ok(false);
+    }
     // Nothing is deleted there that cannot be read here.
     for segment in sent(shared, key) {
         let id = segment.id;
@@ -175,7 +183,7 @@ async fn send_again(shared: &Arc<Shared>, key: PartitionKey) -> Result<(), ShipE
     let _alone = shared.sealing.lock().await;
     let ids = sent(shared, key).iter().map(|segment| segment.id).collect();
     shared.ship(ids, Shipment::Again(shared.clock.now().as_nanos())).await?;
-    Ok(())
+    Ok(true)
 }
 
 /// Segments of an hour of which rows were sent.
