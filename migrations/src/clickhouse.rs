@@ -20,6 +20,7 @@ pub const STEPS: &[Step] = &[
     step(11, "edges-1h", include_str!("../clickhouse/0011-edges-1h.sql")),
     step(12, "edges-1h-view", include_str!("../clickhouse/0012-edges-1h-view.sql")),
     step(13, "flows-skip-indexes", include_str!("../clickhouse/0013-flows-skip-indexes.sql")),
+    step(14, "flows-value-indexes", include_str!("../clickhouse/0014-flows-value-indexes.sql")),
 ];
 
 /// Flows as edges.

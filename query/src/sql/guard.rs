@@ -4,15 +4,19 @@ use std::collections::VecDeque;
 
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::sql::parser::{DFParser, Statement};
+use datafusion::error::DataFusionError;
+use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast;
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::fault;
 use crate::QueryError;
 
 /// The one statement of a text, if it is of a kind that only reads.
 pub(super) fn single_question(text: &str) -> Result<Statement, QueryError> {
-    let mut statements: VecDeque<Statement> = DFParser::parse_sql(text).map_err(|error| fault::explain(error, text))?;
+    let mut statements = parse(text).map_err(|error| fault::explain(error, text))?;
     let Some(statement) = statements.pop_front() else {
         return Err(QueryError::Invalid("an empty statement".to_owned()));
     };
@@ -21,6 +25,21 @@ pub(super) fn single_question(text: &str) -> Result<Statement, QueryError> {
     }
     check(&statement)?;
     Ok(statement)
+}
+
+/// The statements of a text. `cluster` is a column here, and begins no clause: in `SELECT time, cluster` it would end
+/// the list.
+fn parse(text: &str) -> Result<VecDeque<Statement>, DataFusionError> {
+    let tokens = Tokenizer::new(&GenericDialect, text).tokenize_with_location();
+    let mut tokens = tokens.map_err(|error| DataFusionError::SQL(Box::new(error.into()), None))?;
+    for token in &mut tokens {
+        if let Token::Word(word) = &mut token.token
+            && word.keyword == Keyword::CLUSTER
+        {
+            word.keyword = Keyword::NoKeyword;
+        }
+    }
+    DFParserBuilder::new(tokens).build()?.parse_statements()
 }
 
 fn check(statement: &Statement) -> Result<(), QueryError> {

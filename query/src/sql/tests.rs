@@ -54,6 +54,7 @@ async fn statements_have_these_answers() {
         ("SELECT list_contains_text('a,b', 'b') AS found", "| true  |"),
         ("WITH x AS (SELECT * FROM flows WHERE dst_port = 7) SELECT src_pod FROM x", "| odd     |"),
         ("VALUES (1), (2)", "| 2       |"),
+        ("SELECT dst_port, cluster FROM flows WHERE dst_port = 7 AND cluster IS NULL", "| 7        |         |"),
         ("DESCRIBE losses", "stage"),
         ("SHOW TABLES", "edges_1m"),
         ("EXPLAIN SELECT 1", "logical_plan"),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hindcast_model::{TableId, report};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -33,8 +34,9 @@ const BACK_OFF: Duration = Duration::from_millis(500);
 const MAX_BACK_OFF: Duration = Duration::from_secs(30);
 /// Segments that are sent at the same time: the server works on one insert with one thread, for the most part.
 const AT_ONCE: usize = 2;
-/// How often rows in doubt are counted.
+/// How often rows in doubt are counted, and how much longer than a count the pause before the next one is at least.
 const RECHECK: Duration = Duration::from_secs(2);
+const PAUSE_PER_COUNT: u32 = 20;
 
 /// Why a segment is not sent to its end yet.
 #[derive(Debug, thiserror::Error)]
@@ -80,35 +82,12 @@ pub(crate) fn waiting(shared: &Shared) -> Vec<Arc<Segment>> {
 /// Sends until cancelled. After a failure it waits longer each time and goes on where it was.
 pub(crate) async fn ship_loop(shared: Arc<Shared>, cancel: CancellationToken) {
     let mut sender = Sender::default();
-    let mut back_off = BACK_OFF;
-    loop {
-        // Losing arm: what was begun is found begun when the store is opened again.
-        let sent = tokio::select! {
-            () = cancel.cancelled() => return,
-            sent = sender.step(&shared) => sent,
-        };
-        let pause = match sent {
-            Ok(has_more) => {
-                back_off = BACK_OFF;
-                if has_more { Duration::ZERO } else { LOOK }
-            }
-            Err(error) => {
-                let segment = sender.at.map(tracing::field::display);
-                tracing::warn!(error = report(&error), segment, "rows are not in ClickHouse yet");
-                shared.metrics.ship_errors.inc();
-                shared.faults.lock().clickhouse = Some(report(&error));
-                // The server that answers next may be another one.
-                sender.is_checked = false;
-                let pause = back_off;
-                back_off = MAX_BACK_OFF.min(back_off * 2);
-                pause
-            }
-        };
-        tokio::select! {
-            () = cancel.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
-        }
+    // Losing arm: what was begun is found begun when the store is opened again.
+    tokio::select! {
+        () = cancel.cancelled() => {}
+        () = sender.run(&shared) => {}
     }
+    sender.sending.shutdown().await;
 }
 
 /// What is known from one segment to the next.
@@ -116,18 +95,47 @@ pub(crate) async fn ship_loop(shared: Arc<Shared>, cancel: CancellationToken) {
 struct Sender {
     /// Whether the server's schema is the one that is written to.
     is_checked: bool,
-    /// The segment that is being sent.
+    /// The segment that failed last.
     at: Option<SegmentId>,
+    /// Segments under way. Each goes on by itself, also while this task waits after another one failed.
+    sending: JoinSet<(SegmentId, Result<(), ShipError>)>,
+    busy: BTreeSet<SegmentId>,
     /// Segments that are not sent for now.
     aside: BTreeSet<SegmentId>,
     /// When all were last tried.
     tried_all: Option<Instant>,
     /// When rows that were taken were last counted.
     counted: Option<Instant>,
+    /// How long that took.
+    count_time: Duration,
 }
 
 impl Sender {
-    /// Counts what is in doubt, and sends the next segments; whether there may be more to do.
+    async fn run(&mut self, shared: &Arc<Shared>) {
+        let mut back_off = BACK_OFF;
+        loop {
+            let pause = match self.step(shared).await {
+                Ok(has_more) => {
+                    back_off = BACK_OFF;
+                    if has_more { Duration::ZERO } else { LOOK }
+                }
+                Err(error) => {
+                    let segment = self.at.map(tracing::field::display);
+                    tracing::warn!(error = report(&error), segment, "rows are not in ClickHouse yet");
+                    shared.metrics.ship_errors.inc();
+                    shared.faults.lock().clickhouse = Some(report(&error));
+                    // The server that answers next may be another one.
+                    self.is_checked = false;
+                    let pause = back_off;
+                    back_off = MAX_BACK_OFF.min(back_off * 2);
+                    pause
+                }
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Counts what is in doubt, and sees to it that the next segments are sent; whether there may be more to do.
     async fn step(&mut self, shared: &Arc<Shared>) -> Result<bool, ShipError> {
         self.at = None;
         // Somebody may have put right what was wrong with those.
@@ -136,34 +144,56 @@ impl Sender {
         }
         let waiting = waiting(shared);
         note_backlog(shared, &waiting);
-        if is_over(&mut self.counted, RECHECK) && shared.doubts.lock().are_some() {
+        let pause = RECHECK.max(self.count_time * PAUSE_PER_COUNT);
+        if shared.doubts.lock().are_some() && is_over(&mut self.counted, pause) {
             self.check(shared).await?;
+            let began = Instant::now();
             recheck(shared).await?;
+            self.count_time = began.elapsed();
         }
-        let next = waiting.iter().filter(|segment| !self.aside.contains(&segment.id)).take(AT_ONCE);
-        let next: Vec<&Arc<Segment>> = next.collect();
-        let Some(first) = next.first() else { return Ok(false) };
-        self.at = Some(first.id);
-        self.check(shared).await?;
-        let sent = futures::future::join_all(next.iter().map(|segment| send(shared, segment))).await;
-        let mut failed = None;
-        for (segment, sent) in next.into_iter().zip(sent) {
-            match sent {
-                Ok(()) => {
-                    note_sent(shared, segment.id);
-                    shared.room.notify_waiters();
-                }
-                Err(error @ ShipError::TooMany { .. }) => {
-                    set_aside(shared, segment.id, &error);
-                    self.aside.insert(segment.id);
-                }
-                Err(error) => {
-                    self.at = Some(segment.id);
-                    failed = Some(error);
-                }
+        let n_free = AT_ONCE.saturating_sub(self.busy.len());
+        let is_next = |segment: &&Arc<Segment>| !self.aside.contains(&segment.id) && !self.busy.contains(&segment.id);
+        let next: Vec<Arc<Segment>> = waiting.iter().filter(is_next).take(n_free).map(Arc::clone).collect();
+        if let Some(first) = next.first() {
+            self.at = Some(first.id);
+            self.check(shared).await?;
+        }
+        for segment in next {
+            let shared = Arc::clone(shared);
+            self.busy.insert(segment.id);
+            self.sending.spawn(async move { (segment.id, send(&shared, &segment).await) });
+        }
+        let (id, sent) = match tokio::time::timeout(LOOK, self.sending.join_next()).await {
+            // There may be new segments by now.
+            Err(_elapsed) => return Ok(true),
+            Ok(None) => return Ok(false),
+            Ok(Some(Ok(ended))) => ended,
+            Ok(Some(Err(error))) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_cancelled) => return Ok(false),
+            },
+        };
+        self.busy.remove(&id);
+        self.note(shared, id, sent)
+    }
+
+    /// Notes what became of a segment.
+    fn note(&mut self, shared: &Shared, id: SegmentId, sent: Result<(), ShipError>) -> Result<bool, ShipError> {
+        match sent {
+            Ok(()) => {
+                note_sent(shared, id);
+                shared.room.notify_waiters();
+            }
+            Err(error @ ShipError::TooMany { .. }) => {
+                set_aside(shared, id, &error);
+                self.aside.insert(id);
+            }
+            Err(error) => {
+                self.at = Some(id);
+                return Err(error);
             }
         }
-        failed.map_or(Ok(true), Err)
+        Ok(true)
     }
 
     /// Makes sure, once, that the server has the schema that is written to.
