@@ -5,11 +5,14 @@ ROWS ?= 20000000
 # Length and seed of `make chaos`; the same seed draws the same faults.
 MINUTES ?= 20
 SEED ?= $(shell date +%s)
+# Rate, flows a second, and length of `make soak`.
+RATE ?= 30000
+SOAK_MINUTES ?= 60
 # Where `make run` keeps what it records.
 DATA_DIR ?= hindcast-data
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench chaos clean
+.PHONY: help setup run test check bench chaos soak clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +40,12 @@ chaos: ## kill, cut off, starve and fill up a recorder and ClickHouse under load
 	cargo build --release --locked --workspace --bins
 	HINDCAST_BIN="$$(realpath "$${CARGO_TARGET_DIR:-target}")/release/hindcast" \
 		"$${CARGO_TARGET_DIR:-target}/release/chaos" --seed "$(SEED)" --minutes "$(MINUTES)"
+
+soak: ## flows at RATE=30000 a second for MINUTES=60 into a recorder and ClickHouse, with questions
+	@scripts/setup test
+	cargo build --release --locked --workspace --bins
+	HINDCAST_BIN="$$(realpath "$${CARGO_TARGET_DIR:-target}")/release/hindcast" \
+		"$${CARGO_TARGET_DIR:-target}/release/soak" --minutes "$(SOAK_MINUTES)" --rate "$(RATE)"
 
 clean: ## remove what building and testing made (never ./hindcast-data)
 	rm -rf "$${CARGO_TARGET_DIR:-target}" .venv
