@@ -20,7 +20,10 @@ pub const STEPS: &[Step] = &[
     step(11, "edges-1h", include_str!("../clickhouse/0011-edges-1h.sql")),
     step(12, "edges-1h-view", include_str!("../clickhouse/0012-edges-1h-view.sql")),
     step(13, "flows-skip-indexes", include_str!("../clickhouse/0013-flows-skip-indexes.sql")),
-    step(14, "flows-value-indexes", include_str!("../clickhouse/0014-flows-value-indexes.sql")),
+    step(14, "flows-range-indexes", include_str!("../clickhouse/0014-flows-range-indexes.sql")),
+    step(15, "flows-merges", include_str!("../clickhouse/0015-flows-merges.sql")),
+    step(16, "edges-1m-merges", include_str!("../clickhouse/0016-edges-1m-merges.sql")),
+    step(17, "edges-1h-merges", include_str!("../clickhouse/0017-edges-1h-merges.sql")),
 ];
 
 /// Flows as edges.

@@ -61,7 +61,11 @@ fn sql(base: &str, query: &str) -> Result<http::Answer> {
 
 impl fmt::Display for Asked {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(formatter, "\n{:<26} {:>6} {:>12} {:>12} {:>12}", "question", "asked", "median ms", "p95 ms", "slowest ms")?;
+        writeln!(
+            formatter,
+            "\n{:<26} {:>6} {:>12} {:>12} {:>12}",
+            "question", "asked", "median ms", "p95 ms", "slowest ms"
+        )?;
         for (name, times) in &self.0 {
             let mut times = times.clone();
             times.sort_by(f64::total_cmp);

@@ -47,8 +47,7 @@ pub(crate) fn sample(server: &Server, clickhouse: &ClickHouse, since: Duration, 
     let n_there = number("SELECT count() FROM hindcast.flows")?;
     let parts = number("SELECT count() FROM system.parts WHERE active AND database = 'hindcast'")?;
     #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-    let (n_pushed, files) =
-        (n_pushed as f64, std::fs::read_dir(format!("/proc/{}/fd", server.pid()))?.count() as f64);
+    let (n_pushed, files) = (n_pushed as f64, std::fs::read_dir(format!("/proc/{}/fd", server.pid()))?.count() as f64);
     let rate = n_pushed / since.as_secs_f64();
     let lag = if n_pushed > 0.0 { (n_pushed - n_there).max(0.0) / rate } else { 0.0 };
     let theirs = rss_mib(clickhouse.pid().context("ClickHouse is gone")?)?;

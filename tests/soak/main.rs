@@ -90,7 +90,11 @@ fn main() -> Result<ExitCode> {
     let n_found = arrive(&clickhouse, n_pushed)?;
     server.stop()?;
 
-    writeln!(out, "\npushed {n_pushed}, in ClickHouse {n_found}; the load was late by {:.1} s at most", late.as_secs_f64())?;
+    writeln!(
+        out,
+        "\npushed {n_pushed}, in ClickHouse {n_found}; the load was late by {:.1} s at most",
+        late.as_secs_f64()
+    )?;
     write!(out, "{asked}")?;
     let is_flat = looks.conclude(&mut out)?;
     ensure!(n_found == n_pushed, "{n_found} rows are in ClickHouse, {n_pushed} were pushed");

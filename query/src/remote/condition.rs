@@ -107,11 +107,12 @@ fn text(column: &str, test: &TextTest, unknown: &str) -> Said {
         TextTest::OneOfIgnoringCase(values) => {
             Said::exact(format!("lower({column}) IN ({})", literal::texts(values.iter().map(String::as_str))))
         }
-        TextTest::Prefix(prefix) => present(column, |text| format!("startsWith({text}, {})", literal::text(prefix))),
-        TextTest::Family(name) => present(column, |text| {
-            let family = literal::text(&format!("{name}-"));
-            format!("({text} = {} OR startsWith({text}, {family}))", literal::text(name))
-        }),
+        TextTest::Prefix(prefix) => Said::exact(format!("startsWith({column}, {})", literal::text(prefix))),
+        TextTest::Family(name) => Said::exact(format!(
+            "{column} = {} OR startsWith({column}, {})",
+            literal::text(name),
+            literal::text(&format!("{name}-"))
+        )),
         // The server folds the case of ASCII only; of other texts it says what the question can bear.
         TextTest::Contains(part) if part.is_ascii() => {
             let found = format!("positionCaseInsensitive({column}, {}) > 0", literal::text(part));
@@ -132,12 +133,6 @@ fn text(column: &str, test: &TextTest, unknown: &str) -> Said {
             _ => Said::about(NOTHING),
         },
     }
-}
-
-/// A condition on a text that is there. It is put so that it cannot come to NULL, which an index of values would take
-/// for a match in every granule where a value is absent.
-fn present(column: &str, condition: impl FnOnce(&str) -> String) -> Said {
-    Said::exact(format!("isNotNull({column}) AND {}", condition(&format!("assumeNotNull({column})"))))
 }
 
 /// Least and greatest number of a column.
