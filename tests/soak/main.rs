@@ -4,6 +4,7 @@
 //! Ends with 0 if they do, every question was answered, and every row is in ClickHouse at the end, once.
 
 mod ask;
+mod costs;
 mod load;
 mod look;
 
@@ -88,6 +89,7 @@ fn main() -> Result<ExitCode> {
     let asked = asking.join().map_err(|_panic| anyhow::anyhow!("the questions failed"))??;
     let n_pushed = pushed.load(Ordering::Relaxed);
     let n_found = arrive(&clickhouse, n_pushed)?;
+    let costs = costs::of(&server, &clickhouse, n_pushed)?;
     server.stop()?;
 
     writeln!(
@@ -95,7 +97,7 @@ fn main() -> Result<ExitCode> {
         "\npushed {n_pushed}, in ClickHouse {n_found}; the load was late by {:.1} s at most",
         late.as_secs_f64()
     )?;
-    write!(out, "{asked}")?;
+    write!(out, "{asked}\n{costs}")?;
     let is_flat = looks.conclude(&mut out)?;
     ensure!(n_found == n_pushed, "{n_found} rows are in ClickHouse, {n_pushed} were pushed");
     std::fs::remove_dir_all(&folder).context("cannot clean up")?;
