@@ -3,6 +3,7 @@
 //! Nothing here acts. Options that configuration also knows stay `Option`, so that "not given" can fall back to it.
 
 mod ask;
+mod plan;
 mod record;
 pub(crate) mod terms;
 mod tier;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use ask::{
     ExportArgs, ExportFormat, InspectArgs, InspectWhat, ObserveArgs, ObserveFormat, SqlArgs, SqlFormat, StatusArgs,
 };
+pub use plan::PlanArgs;
 pub use record::{DemoArgs, ImportArgs, ServeArgs, SummaryFormat, UpArgs};
 pub use tier::{Tier, TierArgs, TierCommand, TierMoveArgs};
 
@@ -91,6 +93,8 @@ pub enum Command {
                       hindcast tier move --to lake --before 30d"
     )]
     Tier(TierCommand),
+    /// Say how much disk, memory and how many processors a fleet takes, from what was measured
+    Plan(PlanArgs),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -21,6 +21,7 @@ mod lines;
 pub mod logging;
 mod migrate;
 mod observe;
+mod plan;
 mod progress;
 mod rows;
 mod server;
@@ -71,6 +72,7 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Demo(args) => demo::run(&args, &common),
         Command::Migrate(command) => migrate::run(&command, &common),
         Command::Tier(command) => tier::run(&command, &common),
+        Command::Plan(args) => plan::run(&args),
         Command::Config(ConfigCommand::Check { file }) => check_config(file),
         Command::Config(ConfigCommand::Reference) => print(config::REFERENCE),
         Command::Completions { shell } => {

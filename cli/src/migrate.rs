@@ -37,7 +37,11 @@ async fn plan(schema: &ClickHouseSchema) -> anyhow::Result<u8> {
     for (step, statement) in &steps {
         write!(text, "-- step {}: {}\n{};\n\n", step.version, step.name, statement.trim_end())?;
     }
-    if steps.is_empty() {
+    let unkept = schema.unkept().await?;
+    for (table, statement) in &unkept {
+        write!(text, "-- how long {} is kept\n{statement};\n\n", table.table)?;
+    }
+    if steps.is_empty() && unkept.is_empty() {
         text.push_str("-- the schema is up to date\n");
     }
     crate::print(&text)
@@ -54,7 +58,16 @@ async fn apply(schema: &ClickHouseSchema) -> anyhow::Result<u8> {
         })
         .await;
     done?;
+    let mut n_kept = 0;
+    let kept = schema
+        .keep(|table| {
+            n_kept += 1;
+            drop(writeln!(stderr, "set how long {} is kept", table.table));
+        })
+        .await;
+    kept?;
     let text = match n_applied {
+        0 if n_kept > 0 => "set how long rows are kept\n".to_owned(),
         0 => "the schema is up to date\n".to_owned(),
         1 => "1 step applied\n".to_owned(),
         n => format!("{n} steps applied\n"),
@@ -68,6 +81,11 @@ async fn status(schema: &ClickHouseSchema) -> anyhow::Result<u8> {
     for (step, is_applied) in &steps {
         writeln!(text, "{:>4}  {:<20} {}", step.version, step.name, if *is_applied { "applied" } else { "missing" })?;
     }
+    let unkept = schema.unkept().await?;
+    for (table, _) in &unkept {
+        let shown = |ttl: &str| if ttl.is_empty() { "all rows".to_owned() } else { ttl.to_owned() };
+        writeln!(text, "      keep {:<15} {}, configured: {}", table.table, shown(&table.found), shown(&table.wanted))?;
+    }
     crate::print(&text)?;
-    Ok(if steps.iter().all(|(_, is_applied)| *is_applied) { exit::DONE } else { exit::FAILED })
+    Ok(if unkept.is_empty() && steps.iter().all(|(_, is_applied)| *is_applied) { exit::DONE } else { exit::FAILED })
 }

@@ -87,7 +87,9 @@ impl Form<'_> {
             .replace("{aggregating_merge_tree}", &engine("AggregatingMergeTree"))
     }
 
-    fn on_cluster(&self) -> String {
+    /// What stands behind the name of a table in a statement for all of a cluster; empty for one server.
+    #[must_use]
+    pub fn on_cluster(&self) -> String {
         self.cluster.map_or_else(String::new, |cluster| format!(" ON CLUSTER {cluster}"))
     }
 }

@@ -6,6 +6,7 @@
 //! that was answered by nobody is repeated with the same rows under the same deduplication token.
 
 mod block;
+pub(crate) mod keep;
 pub(crate) mod recheck;
 mod remote;
 mod rows;
@@ -19,6 +20,7 @@ use bytes::Bytes;
 use clickhouse::Client;
 use hindcast_model::{Kind, TableId, Timestamp};
 
+pub use keep::{KeepConfig, Unkept};
 pub use remote::{Column, Limit, Remote, Select};
 pub use rows::RemoteRows;
 pub use schema::{Schema, SchemaError};

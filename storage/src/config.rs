@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::clickhouse::KeepConfig;
 use bytesize::ByteSize;
 use hindcast_model::Kind;
 use serde::{Deserialize, Serialize};
@@ -63,6 +64,8 @@ pub struct ClickHouseConfig {
     /// there. Not set, they stay as long as retention keeps them.
     #[serde(with = "humantime_serde")]
     pub local_age: Option<Duration>,
+    /// How long the server keeps rows of a table.
+    pub keep: KeepConfig,
     /// Segments that wait for the server, in bytes. When they take more, appends wait: then the disk is not filled
     /// however long the server is away. The log warns from three quarters on.
     pub max_backlog: ByteSize,
@@ -185,6 +188,7 @@ impl Default for ClickHouseConfig {
             block_rows: 1 << 20,
             timeout: Duration::from_secs(60),
             local_age: None,
+            keep: KeepConfig::default(),
             max_backlog: ByteSize::gib(50),
         }
     }
@@ -337,6 +341,9 @@ impl Config {
             "more than zero",
         );
         self.check_clickhouse(&mut check);
+        for (option, found, allowed) in self.clickhouse.keep.problems(self.clickhouse.local_age) {
+            check(false, option, found, allowed);
+        }
         for name in self.retention.tables.keys() {
             if hindcast_model::TableId::parse(name).is_none() {
                 problems.push(ConfigError::UnknownTable(name.clone()));

@@ -31,8 +31,9 @@ mod tier;
 
 pub use catalog::CatalogError;
 pub use clickhouse::{
-    ClickHouseError, Column as RemoteColumn, Limit as RemoteLimit, Remote, RemoteRows, Schema as ClickHouseSchema,
-    SchemaError as ClickHouseSchemaError, Select as RemoteSelect,
+    ClickHouseError, Column as RemoteColumn, KeepConfig as ClickHouseKeepConfig, Limit as RemoteLimit, Remote,
+    RemoteRows, Schema as ClickHouseSchema, SchemaError as ClickHouseSchemaError, Select as RemoteSelect,
+    Unkept as ClickHouseUnkept,
 };
 pub use config::{Config, ConfigError, OnCorruption, ValidConfig};
 pub use error::{AppendError, MoveError, OpenError, ReadError, SealError};

@@ -8,7 +8,7 @@ mod retain;
 pub(crate) use compact::{Kind, read};
 pub(crate) use move_in::move_in;
 pub use move_out::MovedOut;
-pub(crate) use move_out::move_out;
+pub(crate) use move_out::{move_out, together};
 
 use std::sync::Arc;
 
@@ -23,6 +23,7 @@ pub(crate) async fn run(shared: Arc<Shared>, cancel: CancellationToken) -> Resul
     let worker = Arc::clone(&shared);
     blocking(move || -> Result<(), SealError> {
         retain::retire(&worker)?;
+        retain::forget_old(&worker)?;
         if let Some(age) = worker.config.clickhouse.local_age.filter(|_| worker.has_clickhouse()) {
             move_out(&worker, worker.clock.now().saturating_sub(age))?;
         }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use hindcast_model::{TableId, report};
 use tokio::runtime::Handle;
 
+use super::keep::may_be_over;
 use super::ship::ShipError;
 use super::{Connection, delete, held, tables_of, within};
 use crate::catalog::Shipment;
@@ -86,11 +87,14 @@ enum Due {
     Rows(u64),
     /// Some are not sent yet: it is too early to count.
     Later,
-    /// The hour came back into the lake: nothing is due.
+    /// The hour came back into the lake, or is older than what ClickHouse keeps: nothing is due.
     Nothing,
 }
 
 fn due(shared: &Shared, key: PartitionKey) -> Due {
+    if may_be_over(shared, key) {
+        return Due::Nothing;
+    }
     let state = shared.state.read();
     let shipments = shared.shipments.lock();
     let mut n_rows = state.moved.get(&key).map_or(0, |rows| rows.n_rows);

@@ -4,7 +4,8 @@ use hindcast_migrations::Step;
 use hindcast_migrations::clickhouse::{Form, STEPS};
 use hindcast_model::Kind;
 
-use super::{ClickHouseError, Connection};
+use super::keep::{Unkept, unkept};
+use super::{ClickHouseError, Connection, KeepConfig};
 use crate::config::ValidConfig;
 
 /// Why the schema is not as it has to be.
@@ -29,6 +30,13 @@ pub enum SchemaError {
         /// The last this build knows.
         known: u32,
     },
+    /// A table has another TTL than is configured: rows that it removes would be taken for lost.
+    #[error(
+        "{} in ClickHouse has the TTL {:?}, storage.clickhouse.keep wants {:?}: \
+         run `hindcast migrate apply`, or configure what is there",
+        .0.table, .0.found, .0.wanted
+    )]
+    Unkept(Unkept),
     /// The server said no.
     #[error(transparent)]
     Server(#[from] ClickHouseError),
@@ -39,7 +47,7 @@ impl SchemaError {
     #[must_use]
     pub const fn kind(&self) -> Kind {
         match self {
-            Self::NotConfigured | Self::FromTheFuture { .. } | Self::Behind { .. } => Kind::Invalid,
+            Self::NotConfigured | Self::FromTheFuture { .. } | Self::Behind { .. } | Self::Unkept(_) => Kind::Invalid,
             Self::Server(error) => error.kind(),
         }
     }
@@ -51,6 +59,7 @@ pub struct Schema {
     connection: Connection,
     database: String,
     cluster: String,
+    keep: KeepConfig,
 }
 
 /// The last version this build knows.
@@ -69,7 +78,7 @@ impl Schema {
             return Err(SchemaError::NotConfigured);
         }
         let connection = Connection::new(config)?;
-        Ok(Self { connection, database: config.database.clone(), cluster: config.cluster.clone() })
+        Ok(Self { connection, database: config.database.clone(), cluster: config.cluster.clone(), keep: config.keep })
     }
 
     fn form(&self) -> Form<'_> {
@@ -101,6 +110,38 @@ impl Schema {
     pub(crate) async fn check(&self) -> Result<(), SchemaError> {
         let (found, known) = (self.version().await?, known());
         if found < known { Err(SchemaError::Behind { found, known }) } else { Ok(()) }
+    }
+
+    /// Whether the server keeps rows as long as is configured.
+    ///
+    /// # Errors
+    /// It does not, or does not answer.
+    pub(crate) async fn check_keep(&self) -> Result<(), SchemaError> {
+        let unkept = unkept(&self.connection, &self.database, &self.keep).await?;
+        unkept.into_iter().next().map_or(Ok(()), |table| Err(SchemaError::Unkept(table)))
+    }
+
+    /// The tables that keep rows longer or shorter than is configured, with the statements that put them right.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub async fn unkept(&self) -> Result<Vec<(Unkept, String)>, SchemaError> {
+        let unkept = unkept(&self.connection, &self.database, &self.keep).await?;
+        let on_cluster = self.form().on_cluster();
+        let statement = |table: &Unkept| table.statement(&self.database, &on_cluster);
+        Ok(unkept.into_iter().map(|table| (table.clone(), statement(&table))).collect())
+    }
+
+    /// Sets how long each table keeps rows, where it is not as configured; `tell` hears of each when it is done.
+    ///
+    /// # Errors
+    /// The server refuses.
+    pub async fn keep(&self, mut tell: impl FnMut(&Unkept)) -> Result<(), SchemaError> {
+        for (table, statement) in self.unkept().await? {
+            self.connection.execute("set how long a table keeps rows", &statement).await?;
+            tell(&table);
+        }
+        Ok(())
     }
 
     /// The steps that are not applied, with their statements.

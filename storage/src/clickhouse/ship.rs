@@ -199,7 +199,9 @@ impl Sender {
     /// Makes sure, once, that the server has the schema that is written to.
     async fn check(&mut self, shared: &Shared) -> Result<(), ShipError> {
         if !self.is_checked {
-            Schema::of(&shared.config)?.check().await?;
+            let schema = Schema::of(&shared.config)?;
+            schema.check().await?;
+            schema.check_keep().await?;
             self.is_checked = true;
         }
         Ok(())

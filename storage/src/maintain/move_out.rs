@@ -8,6 +8,7 @@ use hindcast_model::{TableId, Timestamp};
 use tokio::runtime::Handle;
 
 use crate::catalog::{Commit, MovedRows, Shipment};
+use crate::clickhouse::keep::may_be_over;
 use crate::clickhouse::recheck;
 use crate::clickhouse::ship::SENT;
 use crate::error::SealError;
@@ -27,7 +28,7 @@ pub struct MovedOut {
 }
 
 /// Tables whose rows leave together with those of `table`: the roll-ups that are made of them.
-const fn together(table: TableId) -> &'static [TableId] {
+pub(crate) const fn together(table: TableId) -> &'static [TableId] {
     match table {
         TableId::Flows => &[TableId::Flows, TableId::Edges1m, TableId::Edges1h],
         TableId::RuntimeEvents => &[TableId::RuntimeEvents],
@@ -110,7 +111,8 @@ fn ready(shared: &Shared, before: Timestamp) -> BTreeMap<PartitionKey, Vec<Arc<S
         for of in together(table) {
             for segment in state.segments.get(of).into_iter().flat_map(|segments| segments.iter()) {
                 let key = PartitionKey { table, hour: segment.hour };
-                if segment.hour.last() < before || state.moved.contains_key(&key) {
+                let may_leave = segment.hour.last() < before || state.moved.contains_key(&key);
+                if may_leave && !may_be_over(shared, key) {
                     ready.entry(key).or_default().push(Arc::clone(segment));
                 }
             }

@@ -7,6 +7,7 @@ use hindcast_model::TableId;
 use object_store::path::Path;
 
 use crate::catalog::{Commit, Shipment};
+use crate::clickhouse::keep::is_over;
 use crate::clickhouse::recheck;
 use crate::clickhouse::ship::is_sent;
 use crate::config::Retention;
@@ -38,6 +39,27 @@ pub(super) fn retire(shared: &Shared) -> Result<(), SealError> {
     }
     tracing::info!(n_segments = gone.len(), "retention drops segments");
     replace(shared, &gone, &[])
+}
+
+/// Forgets hours that had left the lake and that ClickHouse keeps no longer.
+pub(super) fn forget_old(shared: &Shared) -> Result<(), SealError> {
+    let (over, n_rows, oldest_needed, last_lsn) = {
+        let state = shared.state.read();
+        let over = state.moved.iter().filter(|(key, _)| is_over(shared, **key));
+        let n_rows = over.clone().map(|(_, rows)| rows.n_rows).sum();
+        (over.map(|(key, _)| *key).collect::<Vec<_>>(), n_rows, state.oldest_unsealed(), state.lsn)
+    };
+    if over.is_empty() {
+        return Ok(());
+    }
+    let now = shared.clock.now();
+    let commit =
+        Commit { now, added: &[], removed: &[], marks: &[], moved: &[], brought: &over, oldest_needed, last_lsn };
+    shared.catalog.commit(&commit)?;
+    shared.state.write().forget(&over);
+    shared.metrics.retired_rows.inc_by(n_rows);
+    tracing::info!(n_hours = over.len(), n_rows, "ClickHouse keeps these rows no longer");
+    Ok(())
 }
 
 fn over_limit(shared: &Shared, table: TableId, segments: &[Arc<Segment>]) -> Vec<Arc<Segment>> {

@@ -184,6 +184,11 @@ impl State {
         }
     }
 
+    /// Forgets hours of which nothing is left anywhere.
+    pub(crate) fn forget(&mut self, hours: &[PartitionKey]) {
+        Arc::make_mut(&mut self.moved).retain(|key, _| !hours.contains(key));
+    }
+
     /// Links in the segments of an hour that came back.
     pub(crate) fn move_in(&mut self, key: PartitionKey, added: &[Arc<Segment>]) {
         Arc::make_mut(&mut self.moved).remove(&key);
