@@ -5,8 +5,9 @@ mod constants;
 use serde::Serialize;
 
 use self::constants::{
-    CLICKHOUSE_MEMORY, CLICKHOUSE_US, DENSITIES, Density, EDGE_SHAPE, FILL, HOUR_BYTES, INSERT_ROWS, INSERT_SECONDS,
-    KEY_BYTES, KEYS_PER_EDGE, LARGEST_PART, LOG_BYTES, MERGED, MINUTE_BYTES, RECORDER_MEMORY, RECORDER_US, USE,
+    CLICKHOUSE_MEMORY, CLICKHOUSE_US, DENSITIES, Density, FILL, HOUR_BYTES, INSERT_ROWS, INSERT_SECONDS, KEY_BYTES,
+    KEYS_PER_EDGE, LARGEST_PART, LOG_BYTES, LOGGED_BYTES, MERGED, MINUTE_BYTES, RECORDER_MEMORY, RECORDER_MOST,
+    RECORDER_US, SPREAD, SPREAD_POWER, USE,
 };
 use crate::args::PlanArgs;
 use crate::human;
@@ -39,6 +40,7 @@ struct Recorders {
     cores_of_all: f64,
     memory: f64,
     log: f64,
+    logged_per_second: f64,
     lake: f64,
     backlog: f64,
     lake_bytes_per_flow: f64,
@@ -74,13 +76,14 @@ impl Plan {
         let cores = f64::from(args.server_cores);
 
         let recorder_cores = rate * RECORDER_US / 1e6 / USE;
-        let n_recorders = (recorder_cores / cores).ceil().max(1.0);
+        let n_recorders = (recorder_cores / cores).max(rate / (RECORDER_MOST * USE)).ceil().max(1.0);
         let of_one = rate / n_recorders;
         let recorders = Recorders {
             n_servers: n_recorders,
             cores_of_all: recorder_cores,
             memory: RECORDER_MEMORY,
             log: LOG_BYTES,
+            logged_per_second: of_one * LOGGED_BYTES,
             lake: of_one * DAY * args.days_local * lake,
             backlog: of_one * 3600.0 * args.outage_hours * lake,
             lake_bytes_per_flow: lake,
@@ -129,6 +132,7 @@ impl Plan {
         lines.line("processors", &tenths(recorders.cores_of_all), "of all, half of their time for questions and peaks");
         lines.line("memory", &size(recorders.memory), "each");
         lines.line("log", &size(recorders.log), "each, at most: storage.log.max_size");
+        lines.line("log writes", &format!("{}/s", size(recorders.logged_per_second)), "each, synced");
         lines.line("lake", &size(recorders.lake), "each, for what storage.clickhouse.local_age keeps");
         lines.line("backlog", &size(recorders.backlog), "each, for the outage: storage.clickhouse.max_backlog");
         lines.head("");
@@ -186,11 +190,11 @@ fn at(density: f64) -> Density {
     }
 }
 
-/// Rows of a roll-up in each of its buckets. Flows come to an edge's keys at random, at rates that differ as a gamma
-/// distribution does: this is how many of the keys get any in so many seconds.
+/// Rows of a roll-up in each of its buckets: how many of the keys get any flow in so many seconds. No more than flows.
 fn buckets(rate: f64, edges: f64, seconds: f64) -> f64 {
     let keys = edges * KEYS_PER_EDGE;
-    keys * (1.0 - (1.0 + rate * seconds / (keys * EDGE_SHAPE)).powf(-EDGE_SHAPE))
+    let rows = keys * -(-SPREAD * (rate * seconds / keys).powf(SPREAD_POWER)).exp_m1();
+    rows.min(rate * seconds)
 }
 
 /// Parts of a table that has a partition a day: today's are merged [`MERGED`] at a time, and stay that many of each size;

@@ -19,7 +19,7 @@ const SECONDS: u64 = 60;
 const FLOWS_PER_SECOND: u64 = 4000;
 const N_FLOWS: u64 = FLOWS_PER_SECOND * SECONDS;
 /// How far a plan may be from what it is a plan of.
-const WITHIN: f64 = 1.6;
+const WITHIN: f64 = 2.0;
 
 async fn record(server: &Server) {
     let recipe = Recipe {

@@ -4,7 +4,7 @@
 /// in ClickHouse.
 pub(super) const DENSITIES: [Density; 2] = [
     Density { flows_per_edge_hour: 278.0, lake: 14.7, clickhouse: 17.1 },
-    Density { flows_per_edge_hour: 36_000.0, lake: 14.0, clickhouse: 16.0 },
+    Density { flows_per_edge_hour: 36_000.0, lake: 15.1, clickhouse: 16.1 },
 ];
 
 /// Sizes at one density of traffic.
@@ -17,25 +17,29 @@ pub(super) struct Density {
 
 /// Microseconds of a processor for a flow: a recorder that takes it over Flight, syncs, seals and sends it, and answers
 /// a question a second.
-pub(super) const RECORDER_US: f64 = 6.0;
+pub(super) const RECORDER_US: f64 = 6.9;
 /// The same of ClickHouse: inserts, roll-ups, merges.
-pub(super) const CLICKHOUSE_US: f64 = 6.0;
+pub(super) const CLICKHOUSE_US: f64 = 9.7;
+/// Flows a second that one recorder took at most.
+pub(super) const RECORDER_MOST: f64 = 370_000.0;
 /// Share of a processor that is planned with; the rest is for questions and peaks.
 pub(super) const USE: f64 = 0.5;
 /// Share of a disk that is planned with.
 pub(super) const FILL: f64 = 0.7;
 
-/// Rows that an edge has in an hour's roll-up: both ways, verdicts, kinds of answer.
-pub(super) const KEYS_PER_EDGE: f64 = 2.9;
-/// How unequal edges are: the shape of a gamma distribution of their rates. Small is unequal.
-pub(super) const EDGE_SHAPE: f64 = 0.175;
+/// Rows that an edge can have in a bucket of a roll-up: both ways, verdicts, kinds of answer.
+pub(super) const KEYS_PER_EDGE: f64 = 4.0;
+/// The share of those that flows fall on, `1 - exp(-SPREAD * x ^ SPREAD_POWER)` at `x` flows for each: edges are very
+/// unequal.
+pub(super) const SPREAD: f64 = 0.258;
+pub(super) const SPREAD_POWER: f64 = 0.376;
 /// Bytes of a row of `edges_1m` and of `edges_1h` in ClickHouse.
-pub(super) const MINUTE_BYTES: f64 = 20.2;
-pub(super) const HOUR_BYTES: f64 = 32.9;
+pub(super) const MINUTE_BYTES: f64 = 25.9;
+pub(super) const HOUR_BYTES: f64 = 34.1;
 
-/// Rows of an insert at most (`storage.memory.max_partition_rows`), and seconds until one is made
+/// Rows of an insert at most (half of `storage.memory.max_size`), and seconds until one is made
 /// (`storage.memory.max_age`).
-pub(super) const INSERT_ROWS: f64 = 1_048_576.0;
+pub(super) const INSERT_ROWS: f64 = 620_000.0;
 pub(super) const INSERT_SECONDS: f64 = 60.0;
 /// Parts that are merged at once (`merge_selector_base`), and the largest part that merging makes.
 pub(super) const MERGED: f64 = 12.0;
@@ -45,5 +49,7 @@ pub(super) const LARGEST_PART: f64 = 150.0 * 1024.0 * 1024.0 * 1024.0;
 pub(super) const RECORDER_MEMORY: f64 = 2.0 * 1024.0 * 1024.0 * 1024.0;
 pub(super) const CLICKHOUSE_MEMORY: f64 = 8.0 * 1024.0 * 1024.0 * 1024.0;
 pub(super) const KEY_BYTES: f64 = 0.02;
+/// Bytes that a flow takes in the log, before it is sealed.
+pub(super) const LOGGED_BYTES: f64 = 307.0;
 /// The log of a recorder at most (`storage.log.max_size`).
 pub(super) const LOG_BYTES: f64 = 1024.0 * 1024.0 * 1024.0;
