@@ -41,7 +41,12 @@ async fn plan(schema: &ClickHouseSchema) -> anyhow::Result<u8> {
     for (table, statement) in &unkept {
         write!(text, "-- how long {} is kept\n{statement};\n\n", table.table)?;
     }
-    if steps.is_empty() && unkept.is_empty() {
+    let unspread = schema.unspread().await?;
+    if !unspread.is_empty() {
+        text.push_str("-- tables that reach all shards\n");
+        unspread.iter().for_each(|statement| text.extend([statement.as_str(), ";\n"]));
+    }
+    if steps.is_empty() && unkept.is_empty() && unspread.is_empty() {
         text.push_str("-- the schema is up to date\n");
     }
     crate::print(&text)
@@ -66,8 +71,13 @@ async fn apply(schema: &ClickHouseSchema) -> anyhow::Result<u8> {
         })
         .await;
     kept?;
+    let n_spread = schema.spread().await?;
+    if n_spread > 0 {
+        drop(writeln!(stderr, "made the tables that reach all shards"));
+    }
     let text = match n_applied {
         0 if n_kept > 0 => "set how long rows are kept\n".to_owned(),
+        0 if n_spread > 0 => "made the tables that reach all shards\n".to_owned(),
         0 => "the schema is up to date\n".to_owned(),
         1 => "1 step applied\n".to_owned(),
         n => format!("{n} steps applied\n"),
@@ -86,6 +96,14 @@ async fn status(schema: &ClickHouseSchema) -> anyhow::Result<u8> {
         let shown = |ttl: &str| if ttl.is_empty() { "all rows".to_owned() } else { ttl.to_owned() };
         writeln!(text, "      keep {:<15} {}, configured: {}", table.table, shown(&table.found), shown(&table.wanted))?;
     }
+    let is_spread = schema.unspread().await?.is_empty();
+    if !is_spread {
+        text.push_str("      tables that reach all shards: missing\n");
+    }
     crate::print(&text)?;
-    Ok(if unkept.is_empty() && steps.iter().all(|(_, is_applied)| *is_applied) { exit::DONE } else { exit::FAILED })
+    Ok(if is_spread && unkept.is_empty() && steps.iter().all(|(_, is_applied)| *is_applied) {
+        exit::DONE
+    } else {
+        exit::FAILED
+    })
 }

@@ -11,6 +11,7 @@ pub(crate) mod recheck;
 mod remote;
 mod rows;
 mod schema;
+mod shards;
 pub(crate) mod ship;
 pub(crate) mod watch;
 
@@ -81,6 +82,10 @@ pub(crate) struct Connection {
     client: Client,
     url: String,
     database: String,
+    /// The database that questions about all rows go to.
+    asked: String,
+    /// The cluster whose shards hold them; empty for one server.
+    shards: String,
     timeout: Duration,
 }
 
@@ -111,7 +116,14 @@ impl Connection {
             // One insert, one block, written when it is answered.
             .with_setting("async_insert", "0")
             .with_product_info("hindcast", env!("CARGO_PKG_VERSION"));
-        Ok(Self { client, url: config.url.clone(), database: config.database.clone(), timeout: config.timeout })
+        Ok(Self {
+            client,
+            url: config.url.clone(),
+            database: config.database.clone(),
+            asked: shards::database(&config.database, &config.shards),
+            shards: config.shards.clone(),
+            timeout: config.timeout,
+        })
     }
 
     fn failed(&self, action: &'static str) -> impl Fn(clickhouse::error::Error) -> ClickHouseError + '_ {

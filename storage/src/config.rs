@@ -51,6 +51,8 @@ pub struct ClickHouseConfig {
     pub database: String,
     /// The cluster on which `hindcast migrate` makes replicated tables; empty for one server.
     pub cluster: String,
+    /// The cluster whose shards are all asked, each of which holds rows of other recorders; empty for one server.
+    pub shards: String,
     /// The user who inserts.
     pub user: String,
     /// File that holds the user's password; empty for none.
@@ -183,6 +185,7 @@ impl Default for ClickHouseConfig {
             url: String::new(),
             database: "hindcast".to_owned(),
             cluster: String::new(),
+            shards: String::new(),
             user: "default".to_owned(),
             password_file: PathBuf::new(),
             block_rows: 1 << 20,
@@ -375,6 +378,12 @@ impl Config {
             is_name(&clickhouse.cluster),
             "clickhouse.cluster",
             clickhouse.cluster.clone(),
+            "letters, digits and underscores",
+        );
+        check(
+            is_name(&clickhouse.shards),
+            "clickhouse.shards",
+            clickhouse.shards.clone(),
             "letters, digits and underscores",
         );
         check(

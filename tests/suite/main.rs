@@ -18,5 +18,6 @@ mod oracle;
 mod plan;
 mod recordings;
 mod round_trip;
+mod shards;
 mod tidy;
 mod tiers;

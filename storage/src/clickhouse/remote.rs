@@ -160,9 +160,9 @@ impl View {
         })
     }
 
-    /// Whether rows may be missing, because the server does not answer.
-    pub(crate) const fn is_away(&self) -> bool {
-        self.reached.is_none()
+    /// Whether rows may be missing, because the server or one of its shards does not answer.
+    pub(crate) fn is_away(&self) -> bool {
+        self.reached.as_ref().is_none_or(|reached| reached.n_away > 0)
     }
 }
 
@@ -208,7 +208,11 @@ impl Remote {
         let seconds = select.max_time.as_secs_f64().clamp(0.1, 86_400.0 * 365.0);
         settings.push(("max_execution_time".to_owned(), format!("{seconds:.3}")));
         settings.push(("max_memory_usage".to_owned(), select.max_memory.to_string()));
-        Some(RemoteRows::ask(reached, self.table, self.statement(&reached.connection.database, select), settings))
+        if reached.n_away > 0 {
+            // It is said that they are missing.
+            settings.push(("skip_unavailable_shards".to_owned(), "1".to_owned()));
+        }
+        Some(RemoteRows::ask(reached, self.table, self.statement(&reached.connection.asked, select), settings))
     }
 
     fn statement(&self, database: &str, select: &Select) -> String {

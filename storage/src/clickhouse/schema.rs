@@ -5,6 +5,7 @@ use hindcast_migrations::clickhouse::{Form, STEPS};
 use hindcast_model::Kind;
 
 use super::keep::{Unkept, unkept};
+use super::shards::missing;
 use super::{ClickHouseError, Connection, KeepConfig};
 use crate::config::ValidConfig;
 
@@ -37,6 +38,9 @@ pub enum SchemaError {
         .0.table, .0.found, .0.wanted
     )]
     Unkept(Unkept),
+    /// Tables through which all shards are asked are missing, or have other columns.
+    #[error("the tables that reach all shards are not there, or not as they have to be: run `hindcast migrate apply`")]
+    Unspread,
     /// The server said no.
     #[error(transparent)]
     Server(#[from] ClickHouseError),
@@ -47,7 +51,11 @@ impl SchemaError {
     #[must_use]
     pub const fn kind(&self) -> Kind {
         match self {
-            Self::NotConfigured | Self::FromTheFuture { .. } | Self::Behind { .. } | Self::Unkept(_) => Kind::Invalid,
+            Self::NotConfigured
+            | Self::FromTheFuture { .. }
+            | Self::Behind { .. }
+            | Self::Unkept(_)
+            | Self::Unspread => Kind::Invalid,
             Self::Server(error) => error.kind(),
         }
     }
@@ -59,6 +67,7 @@ pub struct Schema {
     connection: Connection,
     database: String,
     cluster: String,
+    shards: String,
     keep: KeepConfig,
 }
 
@@ -78,7 +87,13 @@ impl Schema {
             return Err(SchemaError::NotConfigured);
         }
         let connection = Connection::new(config)?;
-        Ok(Self { connection, database: config.database.clone(), cluster: config.cluster.clone(), keep: config.keep })
+        Ok(Self {
+            connection,
+            database: config.database.clone(),
+            cluster: config.cluster.clone(),
+            shards: config.shards.clone(),
+            keep: config.keep,
+        })
     }
 
     fn form(&self) -> Form<'_> {
@@ -142,6 +157,35 @@ impl Schema {
             tell(&table);
         }
         Ok(())
+    }
+
+    /// The statements that make the tables through which all shards are asked, where they are not as they have to be.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub async fn unspread(&self) -> Result<Vec<String>, SchemaError> {
+        missing(&self.connection, &self.database, &self.shards, &self.form().on_cluster()).await
+    }
+
+    /// Whether all shards can be asked.
+    ///
+    /// # Errors
+    /// They cannot, or the server does not answer.
+    pub(crate) async fn check_spread(&self) -> Result<(), SchemaError> {
+        if self.unspread().await?.is_empty() { Ok(()) } else { Err(SchemaError::Unspread) }
+    }
+
+    /// Makes the tables through which all shards are asked, where they are not as they have to be; how many statements
+    /// that took.
+    ///
+    /// # Errors
+    /// The server refuses.
+    pub async fn spread(&self) -> Result<usize, SchemaError> {
+        let statements = self.unspread().await?;
+        for statement in &statements {
+            self.connection.execute("make a table that reaches all shards", statement).await?;
+        }
+        Ok(statements.len())
     }
 
     /// The steps that are not applied, with their statements.

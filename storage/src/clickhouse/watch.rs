@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::recheck::doubt_all;
 use super::ship::SENT;
-use super::{Connection, Schema, SchemaError, View};
+use super::{Connection, Schema, SchemaError, View, shards};
 use crate::ids::time_column;
 use crate::memory::State;
 use crate::store::{Shared, blocking};
@@ -40,8 +40,10 @@ pub(crate) struct Reached {
     pub(crate) connection: Connection,
     /// Where work on the connection runs: it must outlive the question.
     pub(crate) runtime: Handle,
-    /// Whether other stores send rows.
+    /// Whether other stores send rows, or might.
     has_others: bool,
+    /// Shards that do not answer.
+    pub(crate) n_away: u64,
     /// When it started, in seconds, give or take one.
     started: i64,
     /// Time of the first and of the last row per table, of all stores. Empty where this store is the only one.
@@ -73,6 +75,11 @@ impl Watched {
             moved: Arc::clone(&state.moved),
             newest: state.newest,
         }
+    }
+
+    /// How many shards did not answer when it was last asked.
+    fn n_away(&self) -> u64 {
+        self.0.lock().reached.as_ref().map_or(0, |reached| reached.n_away)
     }
 
     /// Notes what it said.
@@ -128,6 +135,10 @@ pub(crate) async fn watch_loop(shared: Arc<Shared>, cancel: CancellationToken) {
 
 /// Notes an answer, and in the catalogue whether there are other stores: that is asked when the server is away.
 async fn note(shared: &Arc<Shared>, reached: Reached) {
+    let n_away = reached.n_away;
+    if n_away > 0 && n_away != shared.clickhouse.n_away() {
+        tracing::warn!(n_away, "shards of ClickHouse do not answer: their rows are out of reach");
+    }
     let News { is_alone, has_started } = shared.clickhouse.note(Some(reached));
     if has_started {
         doubt_all(shared);
@@ -143,30 +154,33 @@ async fn look(shared: &Shared, known: Option<Connection>) -> Result<Reached, Sch
     let connection = match known {
         Some(connection) => connection,
         None => {
-            Schema::of(&shared.config)?.check().await?;
+            let schema = Schema::of(&shared.config)?;
+            schema.check().await?;
+            schema.check_spread().await?;
             Connection::new(&shared.config.clickhouse)?
         }
     };
-    let database = &shared.config.clickhouse.database;
+    let n_away = shards::n_away(&connection, &connection.shards).await?;
+    let skip = if n_away > 0 { " SETTINGS skip_unavailable_shards = 1" } else { "" };
+    let database = &connection.asked;
     let store = shared.catalog.store_name();
-    let others = format!(
-        "SELECT countIf(segment_store != '{store}'), toInt64(toUnixTimestamp(now())) - toInt64(uptime()) \
-         FROM {database}.stores"
-    );
+    let others = format!("SELECT count() FROM {database}.stores WHERE segment_store != '{store}'{skip}");
+    let n_others = connection.number("say which stores send rows", &others).await?;
+    let started = "SELECT toUInt64(toUnixTimestamp(now()) - uptime())";
+    let started = connection.number("say when it started", started).await?;
+    let started = i64::try_from(started).unwrap_or(i64::MAX);
     let mut bounds = BTreeMap::new();
-    let said = connection.rows::<(u64, i64)>("say which stores send rows", &others).await?;
-    let (n_others, started) = said.first().copied().unwrap_or_default();
-    let has_others = n_others > 0;
+    let has_others = n_others > 0 || n_away > 0;
     if has_others {
         for (name, first, last) in
-            connection.rows::<(String, i64, i64)>("say what it holds", &bounds_of_all(database)).await?
+            connection.rows::<(String, i64, i64)>("say what it holds", &(bounds_of_all(database) + skip)).await?
         {
             if let Some(table) = TableId::parse(&name) {
                 bounds.insert(table, (Timestamp::from_nanos(first), Timestamp::from_nanos(last)));
             }
         }
     }
-    Ok(Reached { connection, runtime: Handle::current(), has_others, started, bounds })
+    Ok(Reached { connection, runtime: Handle::current(), has_others, n_away, started, bounds })
 }
 
 /// Bounds of every table that has rows; the server keeps them per part.
