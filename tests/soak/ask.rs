@@ -1,7 +1,7 @@
 //! Questions, one after the other, all the while.
 
 use std::fmt;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use hindcast_tests::{http, pause};
@@ -22,7 +22,7 @@ pub(crate) fn ask(base: &str, cancel: &CancellationToken) -> Result<Asked> {
     let mut round = 0;
     while !cancel.is_cancelled() {
         pause(PAUSE);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let now = crate::now()?.as_secs();
         let since = |seconds: u64| format!("time >= to_timestamp({}) AND time < to_timestamp({now})", now - seconds);
         let position = round % names.len();
         round += 1;

@@ -1,7 +1,7 @@
 //! The load: a second's flows every second, of that second.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use hindcast_cli::generate::{Recipe, Shape, Traffic, columns};
@@ -15,7 +15,7 @@ const BATCH_ROWS: u64 = 10_000;
 
 /// Pushes at that rate for so long; how late it ever was.
 pub(crate) fn push(url: &str, rate: u64, length: Duration, seed: u64, pushed: &AtomicU64) -> Result<Duration> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let now = crate::now()?;
     let recipe = Recipe {
         seed,
         start: Timestamp::from_nanos(i64::try_from(now.as_nanos())?),
