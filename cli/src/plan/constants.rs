@@ -4,7 +4,7 @@
 /// in ClickHouse.
 pub(super) const DENSITIES: [Density; 2] = [
     Density { flows_per_edge_hour: 278.0, lake: 14.7, clickhouse: 17.1 },
-    Density { flows_per_edge_hour: 36_000.0, lake: 15.1, clickhouse: 16.1 },
+    Density { flows_per_edge_hour: 36_000.0, lake: 14.7, clickhouse: 15.6 },
 ];
 
 /// Sizes at one density of traffic.
@@ -17,9 +17,9 @@ pub(super) struct Density {
 
 /// Microseconds of a processor for a flow: a recorder that takes it over Flight, syncs, seals and sends it, and answers
 /// a question a second.
-pub(super) const RECORDER_US: f64 = 6.9;
+pub(super) const RECORDER_US: f64 = 6.8;
 /// The same of ClickHouse: inserts, roll-ups, merges.
-pub(super) const CLICKHOUSE_US: f64 = 9.7;
+pub(super) const CLICKHOUSE_US: f64 = 11.8;
 /// Flows a second that one recorder took at most.
 pub(super) const RECORDER_MOST: f64 = 370_000.0;
 /// Share of a processor that is planned with; the rest is for questions and peaks.
@@ -34,8 +34,8 @@ pub(super) const KEYS_PER_EDGE: f64 = 4.0;
 pub(super) const SPREAD: f64 = 0.258;
 pub(super) const SPREAD_POWER: f64 = 0.376;
 /// Bytes of a row of `edges_1m` and of `edges_1h` in ClickHouse.
-pub(super) const MINUTE_BYTES: f64 = 25.9;
-pub(super) const HOUR_BYTES: f64 = 34.1;
+pub(super) const MINUTE_BYTES: f64 = 24.8;
+pub(super) const HOUR_BYTES: f64 = 34.2;
 
 /// Rows of an insert at most (half of `storage.memory.max_size`), and seconds until one is made
 /// (`storage.memory.max_age`).
