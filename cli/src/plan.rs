@@ -26,6 +26,7 @@ pub(crate) fn run(args: &PlanArgs) -> anyhow::Result<u8> {
 /// What a fleet takes. Sizes in bytes.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Plan {
+    #[serde(serialize_with = "rounded")]
     flows: f64,
     flows_per_edge_hour: f64,
     recorders: Recorders,
@@ -36,34 +37,50 @@ pub(crate) struct Plan {
 /// Of each recorder, if not said otherwise.
 #[derive(Clone, Debug, Serialize)]
 struct Recorders {
+    #[serde(serialize_with = "rounded")]
     n_servers: f64,
     cores_of_all: f64,
+    #[serde(serialize_with = "rounded")]
     memory: f64,
+    #[serde(serialize_with = "rounded")]
     log: f64,
+    #[serde(serialize_with = "rounded")]
     logged_per_second: f64,
+    #[serde(serialize_with = "rounded")]
     lake: f64,
+    #[serde(serialize_with = "rounded")]
     backlog: f64,
     lake_bytes_per_flow: f64,
 }
 
-/// Of all servers, if not said otherwise; without replicas up to `disk`.
+/// Rows and their bytes are of all shards, each counted once; processors of all servers, replicas too.
 #[derive(Clone, Debug, Serialize)]
 struct ClickHouse {
+    #[serde(serialize_with = "rounded")]
     n_shards: f64,
+    #[serde(serialize_with = "rounded")]
     n_servers: f64,
     cores_of_all: f64,
+    #[serde(serialize_with = "rounded")]
     memory_per_server: f64,
     bytes_per_flow: f64,
+    #[serde(serialize_with = "rounded")]
     flows_bytes: f64,
+    #[serde(serialize_with = "rounded")]
     edges_1m_rows: f64,
+    #[serde(serialize_with = "rounded")]
     edges_1m_bytes: f64,
+    #[serde(serialize_with = "rounded")]
     edges_1h_rows: f64,
+    #[serde(serialize_with = "rounded")]
     edges_1h_bytes: f64,
-    /// With room for the largest merge, of one server.
+    /// With room for the largest merge.
+    #[serde(serialize_with = "rounded")]
     disk_per_server: f64,
     /// Into `flows`, of one shard.
     inserts_per_second: f64,
     /// Of `flows`, in one shard.
+    #[serde(serialize_with = "rounded")]
     parts: f64,
 }
 
@@ -213,6 +230,12 @@ const fn number(size: u64) -> f64 {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded, not negative, and it saturates")]
 fn whole(number: f64) -> u64 {
     number.round() as u64
+}
+
+/// Counts and sizes are whole.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn rounded<S: serde::Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(whole(*number))
 }
 
 fn count(number: f64) -> String {

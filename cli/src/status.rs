@@ -74,6 +74,7 @@ fn of_store(local: &Local) -> Value {
         "last_seal_error": status.last_seal_error,
         "last_clickhouse_error": status.last_clickhouse_error,
         "clickhouse_backlog_bytes": status.clickhouse_backlog_bytes,
+        "clickhouse_shards_away": status.clickhouse_shards_away,
         "clickhouse_lacking": status.clickhouse_lacking,
         "clickhouse_set_aside": status.clickhouse_set_aside,
         "missing_segments": status.missing_segments,
@@ -91,6 +92,10 @@ fn troubles(document: &Value) -> Vec<String> {
         ("last_clickhouse_error", "rows wait for ClickHouse"),
     ] {
         troubles.extend(text_of(document, member).map(|error| format!("{what}: {error}")));
+    }
+    match number_of(document, "clickhouse_shards_away") {
+        0 => {}
+        n_away => troubles.push(format!("shards of ClickHouse that do not answer: {n_away}")),
     }
     for (member, what) in [
         ("clickhouse_lacking", "ClickHouse lost rows"),

@@ -83,7 +83,8 @@ pub struct Cut {
 impl fmt::Display for Cut {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.reason {
-            CutReason::Away => formatter.write_str("ClickHouse does not answer: rows that are only there are missing"),
+            CutReason::Away => formatter
+                .write_str("ClickHouse, or a shard of it, does not answer: rows that are only there are missing"),
             reason => write!(formatter, "the limit of {} was reached after {} rows", reason.as_str(), self.n_rows),
         }
     }

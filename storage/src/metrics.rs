@@ -31,6 +31,7 @@ pub(crate) struct Metrics {
     pub(crate) ship_backlog: Gauge<u64, AtomicU64>,
     pub(crate) ship_waiting: Gauge,
     pub(crate) ship_set_aside: Gauge,
+    pub(crate) shards_away: Gauge,
 }
 
 impl Metrics {
@@ -64,6 +65,8 @@ impl Metrics {
             "segments of which ClickHouse has more rows than there are, and that are not sent",
             self.ship_set_aside.clone(),
         );
+        let away = "shards of ClickHouse that do not answer, whose rows are missing in answers";
+        registry.register("clickhouse_shards_away", away, self.shards_away.clone());
         registry.register_with_unit("log", "size of the log", Unit::Bytes, self.log_bytes.clone());
         registry.register_with_unit("memory", "memory of unsealed rows", Unit::Bytes, self.memory_bytes.clone());
         registry.register("log_queue_appends", "appends waiting for the log", self.log_queue.clone());

@@ -30,6 +30,8 @@ pub struct StoreStatus {
     pub last_clickhouse_error: Option<String>,
     /// Bytes of segments whose rows are not in ClickHouse yet; `None` where none is configured.
     pub clickhouse_backlog_bytes: Option<u64>,
+    /// Shards of ClickHouse that do not answer, whose rows are missing in answers.
+    pub clickhouse_shards_away: u64,
     /// Hours of which ClickHouse lacks rows that it had taken, where sending them again is no way.
     pub clickhouse_lacking: Vec<String>,
     /// Segments that are kept from ClickHouse until somebody acts, and why.

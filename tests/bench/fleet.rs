@@ -7,13 +7,14 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use arrow::ipc::reader::StreamReader;
 use hindcast_tests::clickhouse::ClickHouse;
+use hindcast_tests::measure::peak_rss_mib;
 use hindcast_tests::{Options, Server, http};
 
+use crate::fresh;
 use crate::peer::Peer;
 use crate::questions::{self, Question};
 use crate::report::Report;
 use crate::rows::Rows;
-use crate::{fresh, peak_rss_mib};
 
 /// The table: the columns that the questions need and the usual ones beside them, in the usual order.
 const TABLE: &str = "CREATE TABLE plain.flows (\

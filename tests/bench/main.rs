@@ -17,6 +17,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 use hindcast_model::TableId;
 use hindcast_tests::flight::{Pusher, encode};
+use hindcast_tests::measure::{bytes_in, peak_rss_mib};
 use hindcast_tests::repository::{python, root};
 use hindcast_tests::tool::run_hindcast;
 use hindcast_tests::{Options, Server, http, pause};
@@ -156,26 +157,5 @@ fn settled(data_dir: &Path) -> Result<Server> {
 
 /// Bytes of segments and catalogue.
 fn stored_bytes(data_dir: &Path) -> Result<u64> {
-    let mut total = 0;
-    let mut folders = vec![data_dir.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                folders.push(entry.path());
-            } else if !entry.path().components().any(|part| part.as_os_str() == "log") {
-                // A file may be compacted away between the listing and the question.
-                total += entry.metadata().map_or(0, |metadata| metadata.len());
-            }
-        }
-    }
-    Ok(total)
-}
-
-/// The most memory a process ever held, in MiB.
-fn peak_rss_mib(pid: u32) -> Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
-    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
-    Ok(kib / 1024.0)
+    bytes_in(data_dir, "log")
 }

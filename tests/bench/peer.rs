@@ -83,7 +83,7 @@ impl Peer {
 
     /// The most memory it ever held, in MiB.
     pub(crate) fn peak_rss_mib(&self) -> Option<f64> {
-        crate::peak_rss_mib(self.child.id()).ok()
+        hindcast_tests::measure::peak_rss_mib(self.child.id()).ok()
     }
 }
 

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use hindcast_tests::clickhouse::ClickHouse;
+use hindcast_tests::measure::peak_rss_mib;
 use hindcast_tests::tool::{hindcast, run};
 use hindcast_tests::{Options, Server, pause};
 
 use crate::report::Report;
-use crate::{fresh, peak_rss_mib, rows};
+use crate::{fresh, rows};
 
 /// How often to look whether all rows are there, and how long.
 const LOOK: Duration = Duration::from_millis(200);

@@ -9,11 +9,12 @@ pub mod chaos;
 pub mod clickhouse;
 pub mod flight;
 pub mod http;
+pub mod measure;
 mod pause;
 pub mod repository;
 mod server;
 pub mod skip;
 pub mod tool;
 
-pub use pause::pause;
+pub use pause::{pause, wait_until};
 pub use server::{Options, Server};

@@ -7,3 +7,17 @@ use std::time::Duration;
 pub fn pause(duration: Duration) {
     std::thread::sleep(duration);
 }
+
+/// Looks again and again until it holds, for a minute.
+///
+/// # Errors
+/// It does not come to hold.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) -> anyhow::Result<()> {
+    for _ in 0..600 {
+        if holds() {
+            return Ok(());
+        }
+        pause(Duration::from_millis(100));
+    }
+    anyhow::bail!("{what}, after a minute")
+}

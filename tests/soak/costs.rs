@@ -1,16 +1,16 @@
 //! What a flow costs: the constants that sizes are planned with.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use hindcast_tests::clickhouse::ClickHouse;
+use hindcast_tests::measure::bytes_in;
 use hindcast_tests::{Server, http};
 
 /// A line for each. Requires: the run has ended, and nothing is on its way.
 pub(crate) fn of(server: &Server, clickhouse: &ClickHouse, n_rows: u64) -> Result<String> {
     #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-    let n_rows = n_rows as f64;
+    let (n_rows, stored) = (n_rows as f64, bytes_in(&server.data_dir().join("segments"), "")? as f64);
     let number = |query: &str| -> Result<f64> { clickhouse.ask(query)?.parse().context("no number") };
     let parts = "FROM system.parts WHERE active AND database = 'hindcast' AND table";
     let of_table = |what: &str, table: &str| number(&format!("SELECT toFloat64(sum({what})) {parts} = '{table}'"));
@@ -25,7 +25,7 @@ pub(crate) fn of(server: &Server, clickhouse: &ClickHouse, n_rows: u64) -> Resul
     let theirs = clickhouse.pid().context("ClickHouse is gone")?;
     line("processor time of ClickHouse", cpu_seconds(theirs)? * 1e6 / n_rows, "us/flow")?;
     line("written to the log", metric("hindcast_storage_log_written_bytes_total")? / n_rows, "bytes/flow")?;
-    line("segments and roll-ups in the lake", bytes_in(&server.data_dir().join("segments"))? / n_rows, "bytes/flow")?;
+    line("segments and roll-ups in the lake", stored / n_rows, "bytes/flow")?;
     line("flows in ClickHouse", of_table("bytes_on_disk", "flows")? / n_rows, "bytes/flow")?;
     line("inserts into flows", number("SELECT uniqExact(segment) FROM hindcast.flows")?, "segments")?;
     for table in ["edges_1m", "edges_1h"] {
@@ -45,21 +45,4 @@ fn cpu_seconds(pid: u32) -> Result<f64> {
     // utime and stime, in hundredths of a second on every Linux.
     let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>).sum::<Result<f64, _>>()?;
     Ok(ticks / 100.0)
-}
-
-fn bytes_in(folder: &Path) -> Result<f64> {
-    let (mut total, mut folders) = (0, vec![folder.to_path_buf()]);
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                folders.push(entry.path());
-            } else {
-                // A file may be compacted away between the listing and the question.
-                total += entry.metadata().map_or(0, |metadata| metadata.len());
-            }
-        }
-    }
-    #[expect(clippy::cast_precision_loss, reason = "sizes stay far below 2^53")]
-    Ok(total as f64)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use hindcast_tests::clickhouse::ClickHouse;
+use hindcast_tests::measure::rss_mib;
 use hindcast_tests::{Server, http};
 
 /// What was seen at one moment.
@@ -54,14 +55,6 @@ pub(crate) fn sample(server: &Server, clickhouse: &ClickHouse, since: Duration, 
     let log = log_mib(server)?;
     let values = [rss_mib(server.pid())?, theirs, lag, parts, log, files];
     Ok(Sample { minute: since.as_secs_f64() / 60.0, values })
-}
-
-/// What a process holds now.
-fn rss_mib(pid: u32) -> Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
-    Ok(kib / 1024.0)
 }
 
 fn log_mib(server: &Server) -> Result<f64> {

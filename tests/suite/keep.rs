@@ -6,14 +6,13 @@ use hindcast_model::TableId;
 use hindcast_tests::clickhouse::ClickHouse;
 use hindcast_tests::flight::{Pusher, encode};
 use hindcast_tests::tool::{Ended, hindcast, run, run_hindcast};
-use hindcast_tests::{Options, Server, http, pause};
+use hindcast_tests::{Options, Server, http, pause, wait_until};
 use tempfile::tempdir;
 
 use crate::crash::rows;
 use crate::judges::{asked, busy_store};
 
 const N_ROWS: u64 = 2500;
-const PATIENCE: u32 = 600;
 const KEEP: [(&str, &str); 3] = [("FLOWS", "30d"), ("EDGES_1M", "30d"), ("EDGES_1H", "60d")];
 
 fn environment(clickhouse: &ClickHouse, keep: bool) -> Vec<(String, String)> {
@@ -37,14 +36,8 @@ fn status(server: &Server) -> Ended {
     run_hindcast(["status", "--server", &server.url("")]).unwrap()
 }
 
-fn wait(what: &str, server: &Server, mut holds: impl FnMut() -> bool) {
-    for _ in 0..PATIENCE {
-        if holds() {
-            return;
-        }
-        pause(Duration::from_millis(100));
-    }
-    panic!("{what}: {:?}\n{}", status(server), server.said());
+fn wait(what: &str, server: &Server, holds: impl FnMut() -> bool) {
+    wait_until(what, holds).unwrap_or_else(|error| panic!("{error}: {:?}\n{}", status(server), server.said()));
 }
 
 /// Rows that were observed months ago.
@@ -70,7 +63,10 @@ async fn what_clickhouse_keeps_no_longer_is_not_lost() {
     let applied = tool(&clickhouse, true, &["migrate", "apply"]).success().unwrap();
     assert_eq!(applied, "set how long rows are kept\n");
     assert_eq!(tool(&clickhouse, true, &["migrate", "status"]).code, Some(0));
-    let is_well = || status(&server).code == Some(0);
+    let is_well = || {
+        let shown = status(&server);
+        shown.code == Some(0) && shown.stdout.contains("\n0 B wait for ClickHouse\n")
+    };
     wait("rows are not sent", &server, is_well);
 
     // They go, and nobody misses them after the next start.

@@ -3,28 +3,19 @@
 
 use std::net::TcpListener;
 use std::path::Path;
-use std::time::Duration;
 
 use hindcast_model::TableId;
 use hindcast_tests::clickhouse::ClickHouse;
 use hindcast_tests::flight::{Pusher, encode};
 use hindcast_tests::tool::{hindcast, run, run_hindcast};
-use hindcast_tests::{Server, pause};
+use hindcast_tests::{Server, http, wait_until};
 use tempfile::tempdir;
 
 use crate::crash::rows;
 use crate::judges::{asked, busy_store};
 
-const PATIENCE: u32 = 600;
-
-fn wait(what: &str, mut holds: impl FnMut() -> bool) {
-    for _ in 0..PATIENCE {
-        if holds() {
-            return;
-        }
-        pause(Duration::from_millis(100));
-    }
-    panic!("{what}");
+fn wait(what: &str, holds: impl FnMut() -> bool) {
+    wait_until(what, holds).unwrap();
 }
 
 fn environment(clickhouse: &ClickHouse) -> Vec<(String, String)> {
@@ -105,9 +96,14 @@ async fn rows_of_all_shards_are_one_answer() {
         let ended = sql(&server);
         ended.stdout == "n\n2000\n" && ended.stderr.contains("rows that are only there are missing")
     });
+    let shown = run_hindcast(["status", "--server", &server.url("")]).unwrap();
+    assert!(shown.code == Some(1) && shown.stdout.contains("shards of ClickHouse that do not answer: 1"), "{shown:?}");
+    let metrics = http::get(&server.url("/metrics"), "*/*").unwrap().text();
+    assert!(metrics.contains("hindcast_storage_clickhouse_shards_away 1\n"), "{metrics}");
     second.restart().unwrap();
     wait("a shard that is back is not noticed", || {
         let ended = sql(&server);
         ended.stdout == "n\n4000\n" && ended.stderr.is_empty()
     });
+    assert_eq!(run_hindcast(["status", "--server", &server.url("")]).unwrap().code, Some(0));
 }

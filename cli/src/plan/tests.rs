@@ -97,7 +97,8 @@ proptest! {
             prop_assert!(other.clickhouse.n_shards >= least.clickhouse.n_shards);
             prop_assert!(other.clickhouse.edges_1m_rows >= least.clickhouse.edges_1m_rows);
         }
-        prop_assert!(least.clickhouse.edges_1m_rows <= least.flows);
+        // The same product in another order may differ in its last digit.
+        prop_assert!(least.clickhouse.edges_1m_rows <= least.flows * 1.000_001);
         prop_assert!(least.clickhouse.edges_1h_rows <= least.clickhouse.edges_1m_rows);
     }
 }

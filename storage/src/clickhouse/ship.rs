@@ -146,6 +146,8 @@ impl Sender {
         note_backlog(shared, &waiting);
         let pause = RECHECK.max(self.count_time * PAUSE_PER_COUNT);
         if shared.doubts.lock().are_some() && is_over(&mut self.counted, pause) {
+            // What a TTL removed since then would be taken for lost.
+            self.is_checked = false;
             self.check(shared).await?;
             let began = Instant::now();
             recheck(shared).await?;

@@ -78,7 +78,7 @@ impl Watched {
     }
 
     /// How many shards did not answer when it was last asked.
-    fn n_away(&self) -> u64 {
+    pub(crate) fn n_away(&self) -> u64 {
         self.0.lock().reached.as_ref().map_or(0, |reached| reached.n_away)
     }
 
@@ -136,6 +136,7 @@ pub(crate) async fn watch_loop(shared: Arc<Shared>, cancel: CancellationToken) {
 /// Notes an answer, and in the catalogue whether there are other stores: that is asked when the server is away.
 async fn note(shared: &Arc<Shared>, reached: Reached) {
     let n_away = reached.n_away;
+    shared.metrics.shards_away.set(i64::try_from(n_away).unwrap_or(i64::MAX));
     if n_away > 0 && n_away != shared.clickhouse.n_away() {
         tracing::warn!(n_away, "shards of ClickHouse do not answer: their rows are out of reach");
     }

@@ -173,6 +173,7 @@ impl Shared {
             last_seal_error: faults.seal,
             last_clickhouse_error: faults.clickhouse,
             clickhouse_backlog_bytes: self.has_clickhouse().then(|| self.metrics.ship_backlog.get()),
+            clickhouse_shards_away: self.clickhouse.n_away(),
             clickhouse_lacking: faults.lacking.into_values().collect(),
             clickhouse_set_aside: faults.set_aside.into_values().collect(),
             missing_segments: faults.missing,

@@ -52,6 +52,8 @@ pub(crate) struct StatusDto {
     last_clickhouse_error: Option<String>,
     /// Bytes of segments whose rows are not in ClickHouse yet; null where none is configured.
     clickhouse_backlog_bytes: Option<u64>,
+    /// Shards of ClickHouse that do not answer, whose rows are missing in answers.
+    clickhouse_shards_away: u64,
     /// Hours of which ClickHouse lacks rows that it had taken, where sending them again is no way.
     clickhouse_lacking: Vec<String>,
     /// Segments that are kept from ClickHouse until somebody acts, and why.
@@ -198,6 +200,7 @@ pub(crate) async fn status(
         last_seal_error: store.last_seal_error.clone(),
         last_clickhouse_error: store.last_clickhouse_error.clone(),
         clickhouse_backlog_bytes: store.clickhouse_backlog_bytes,
+        clickhouse_shards_away: store.clickhouse_shards_away,
         clickhouse_lacking: store.clickhouse_lacking.clone(),
         clickhouse_set_aside: store.clickhouse_set_aside.clone(),
         missing_segments: store.missing_segments.clone(),
