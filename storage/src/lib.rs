@@ -16,6 +16,7 @@ mod error;
 mod fixtures;
 mod ids;
 pub mod inspect;
+mod lake;
 pub mod log;
 mod maintain;
 mod memory;
@@ -38,6 +39,7 @@ pub use clickhouse::{
 pub use config::{Config, ConfigError, OnCorruption, ValidConfig};
 pub use error::{AppendError, MoveError, OpenError, ReadError, SealError};
 pub use ids::{Hour, Lsn, PartitionKey, SegmentId};
+pub use lake::{LakeConfig, LakeError, LakeStatus, RecorderStatus};
 pub use maintain::MovedOut;
 pub use memory::{MemoryBatch, shrink_dictionary};
 pub use seal::rollup;

@@ -80,6 +80,9 @@ impl Store {
         tracker.spawn_blocking(move || log_task::run(&shared, writer, commands));
         tracker.spawn(background::seal_loop(Arc::clone(&opened.shared), log.downgrade(), cancel.clone()));
         tracker.spawn(background::maintain_loop(Arc::clone(&opened.shared), cancel.clone()));
+        if opened.shared.config.lake.is_on() {
+            tracker.spawn(crate::lake::publish_loop(Arc::clone(&opened.shared), cancel.clone()));
+        }
         if opened.shared.has_clickhouse() {
             crate::clickhouse::watch::first_look(&opened.shared).await;
             tracker.spawn(crate::clickhouse::watch::watch_loop(Arc::clone(&opened.shared), cancel.clone()));
@@ -87,6 +90,35 @@ impl Store {
         }
         let guard = cancel.clone().drop_guard();
         Ok(Self(Arc::new(Inner { shared: opened.shared, log, tracker, cancel, _cancel_on_drop: guard })))
+    }
+
+    /// Opens what others wrote, to answer from it: no directory, no log, nothing is written. It reads a shared lake, or a
+    /// ClickHouse server.
+    ///
+    /// # Errors
+    /// Neither or both are configured, or what is there is from a later build.
+    pub async fn open_read_only(config: ValidConfig, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let shared = blocking(move || open::read_only(config, clock)).await?;
+        let tracker = TaskTracker::new();
+        let cancel = CancellationToken::new();
+        if shared.config.lake.is_on() {
+            crate::lake::first_read(&shared).await?;
+            tracker.spawn(crate::lake::read_loop(Arc::clone(&shared), cancel.clone()));
+        }
+        if shared.has_clickhouse() {
+            crate::clickhouse::watch::first_look(&shared).await;
+            tracker.spawn(crate::clickhouse::watch::watch_loop(Arc::clone(&shared), cancel.clone()));
+        }
+        // Nobody takes from this queue: an append is refused before.
+        let (log, _nobody) = mpsc::channel(1);
+        let guard = cancel.clone().drop_guard();
+        Ok(Self(Arc::new(Inner { shared, log, tracker, cancel, _cancel_on_drop: guard })))
+    }
+
+    /// Whether it only answers.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.0.shared.is_read_only()
     }
 
     /// Makes batches durable and visible. On return the rows survive a crash and are in every later snapshot.
@@ -106,6 +138,9 @@ impl Store {
 
     async fn append_counted(&self, append: Append) -> Result<Receipt, AppendError> {
         let shared = &self.0.shared;
+        if shared.is_read_only() {
+            return Err(AppendError::ReadOnly);
+        }
         let n_rows = append.batches.iter().map(Batch::n_rows).sum();
         if n_rows == 0 {
             return Ok(Receipt { lsn: shared.state.read().lsn, n_rows });
@@ -206,6 +241,9 @@ impl Store {
         self.0.cancel.cancel();
         self.0.tracker.close();
         self.0.tracker.wait().await;
+        if self.0.shared.config.lake.is_on() && !self.is_read_only() {
+            crate::lake::publish_now(&self.0.shared).await;
+        }
         self.0.shared.close_tail();
         sealed
     }
