@@ -16,7 +16,7 @@ pub use ask::{
     ExportArgs, ExportFormat, InspectArgs, InspectWhat, ObserveArgs, ObserveFormat, SqlArgs, SqlFormat, StatusArgs,
 };
 pub use plan::PlanArgs;
-pub use record::{DemoArgs, ImportArgs, ServeArgs, SummaryFormat, UpArgs};
+pub use record::{DemoArgs, DoorsArgs, ImportArgs, ServeArgs, SummaryFormat, UpArgs};
 pub use tier::{Tier, TierArgs, TierCommand, TierMoveArgs};
 
 /// Where data lie when nothing else is said.

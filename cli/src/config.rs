@@ -24,7 +24,7 @@ pub const REFERENCE: &str = include_str!("../../docs/config.toml");
 const OTHER_VARIABLES: &[&str] = &["HINDCAST_CONFIG", "HINDCAST_SERVER", "HINDCAST_TOKEN", "HINDCAST_SHARED"];
 
 /// Options whose text must never be printed.
-const SECRETS: &[&[&str]] = &[&["web", "auth", "token"], &["web", "auth", "password"]];
+const SECRETS: &[&[&str]] = &[&["storage", "lake", "catalog"], &["web", "auth", "token"], &["web", "auth", "password"]];
 
 /// Everything that can be set.
 #[derive(Debug, Default)]

@@ -13,13 +13,11 @@ mod publish;
 mod read;
 mod schema;
 
-use hindcast_model::Kind;
+use hindcast_model::{Kind, TableId, Timestamp};
 
 pub use config::LakeConfig;
-pub(crate) use publish::{Published, publish_loop, publish_now};
+pub(crate) use publish::{Published, first_connect, publish_loop, publish_now};
 pub(crate) use read::{first_read, read_loop};
-
-use hindcast_model::Timestamp;
 
 /// Why the shared catalogue could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -78,8 +76,18 @@ pub enum LakeError {
         /// Where ours are.
         wanted: String,
     },
+    /// The columns of a table have other numbers there than in this store's files.
+    #[error(
+        "the shared catalogue numbers the columns of {table} otherwise than this store: it needs a lake of its own"
+    )]
+    Columns {
+        /// The table.
+        table: TableId,
+    },
     /// Another store has the recorder's name.
-    #[error("another store publishes as {recorder}: every recorder of a lake has a name of its own, storage.lake.recorder")]
+    #[error(
+        "another store publishes as {recorder}: every recorder of a lake has a name of its own, storage.lake.recorder"
+    )]
     NameTaken {
         /// The name.
         recorder: String,
@@ -97,10 +105,12 @@ impl LakeError {
             Self::Address(_)
             | Self::File { .. }
             | Self::Tls(_)
-            | Self::Version { .. }
             | Self::Elsewhere { .. }
+            | Self::Columns { .. }
             | Self::NameTaken { .. } => Kind::Invalid,
-            Self::Server { .. } | Self::Slow { .. } => Kind::Unavailable,
+            Self::Version { found, known, .. } if found > known => Kind::Invalid,
+            // A recorder makes it or brings it up to date.
+            Self::Version { .. } | Self::Server { .. } | Self::Slow { .. } => Kind::Unavailable,
             Self::Own(source) => source.kind(),
         }
     }

@@ -59,7 +59,11 @@ impl Metrics {
         counter("clickhouse_errors", "inserts and questions that ClickHouse did not take", &self.ship_errors);
         let lost = &self.ship_lost_rows;
         counter("clickhouse_lost_rows", "rows that ClickHouse had taken and lost, and that are sent again", lost);
-        counter("lake_errors", "attempts to write to the shared catalogue, or to read it, that failed", &self.lake_errors);
+        counter(
+            "lake_errors",
+            "attempts to write to the shared catalogue, or to read it, that failed",
+            &self.lake_errors,
+        );
         let (backlog, waiting) = (self.ship_backlog.clone(), self.ship_waiting.clone());
         registry.register_with_unit("clickhouse_backlog", "segments that wait for ClickHouse", Unit::Bytes, backlog);
         registry.register("clickhouse_waiting_segments", "segments that wait for ClickHouse", waiting);

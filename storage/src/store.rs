@@ -72,6 +72,10 @@ impl Store {
     /// As [`Store::open`].
     pub async fn open_on(config: ValidConfig, clock: Arc<dyn Clock>, fs: Arc<dyn LogFs>) -> Result<Self, OpenError> {
         let opened = blocking(move || open::open(config, clock, fs)).await?;
+        let lake = match opened.shared.config.lake.is_on() {
+            true => Some(crate::lake::first_connect(&opened.shared).await?),
+            false => None,
+        };
         let tracker = TaskTracker::new();
         let cancel = CancellationToken::new();
         let queue_len = opened.shared.config.log.queue_len;
@@ -80,8 +84,8 @@ impl Store {
         tracker.spawn_blocking(move || log_task::run(&shared, writer, commands));
         tracker.spawn(background::seal_loop(Arc::clone(&opened.shared), log.downgrade(), cancel.clone()));
         tracker.spawn(background::maintain_loop(Arc::clone(&opened.shared), cancel.clone()));
-        if opened.shared.config.lake.is_on() {
-            tracker.spawn(crate::lake::publish_loop(Arc::clone(&opened.shared), cancel.clone()));
+        if let Some(publisher) = lake {
+            tracker.spawn(crate::lake::publish_loop(Arc::clone(&opened.shared), publisher, cancel.clone()));
         }
         if opened.shared.has_clickhouse() {
             crate::clickhouse::watch::first_look(&opened.shared).await;

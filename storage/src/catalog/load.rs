@@ -65,11 +65,7 @@ pub(crate) const fn type_name(kind: ColumnKind) -> &'static str {
 }
 
 /// Makes the catalogue name every table and column of this build, and the data path.
-pub(super) fn declare(
-    transaction: &Transaction<'_>,
-    data_path: &str,
-    now: Timestamp,
-) -> rusqlite::Result<Tables> {
+pub(super) fn declare(transaction: &Transaction<'_>, data_path: &str, now: Timestamp) -> rusqlite::Result<Tables> {
     let is_new: bool =
         transaction.query_row("SELECT NOT EXISTS (SELECT 1 FROM ducklake_snapshot)", [], |row| row.get(0))?;
     if is_new {

@@ -9,11 +9,7 @@ use tokio_postgres::{Error, Transaction};
 use crate::catalog::{TableIds, Tables, new_uuid, time_text, type_name};
 
 /// Makes the catalogue name every table and column of this build. The lock is held.
-pub(super) async fn tables(
-    transaction: &Transaction<'_>,
-    data_path: &str,
-    now: Timestamp,
-) -> Result<Tables, Error> {
+pub(super) async fn tables(transaction: &Transaction<'_>, data_path: &str, now: Timestamp) -> Result<Tables, Error> {
     if transaction.query_opt("SELECT 1 FROM ducklake_snapshot LIMIT 1", &[]).await?.is_none() {
         create(transaction, data_path, now).await?;
     }
@@ -69,12 +65,8 @@ impl Declare<'_> {
         let latest = "SELECT snapshot_id + 1, schema_version + 1, next_catalog_id, next_file_id FROM ducklake_snapshot
                       ORDER BY snapshot_id DESC LIMIT 1";
         let row = self.transaction.query_one(latest, &[]).await?;
-        let ids = Ids {
-            snapshot: row.get(0),
-            schema_version: row.get(1),
-            next_catalog: row.get(2),
-            next_file: row.get(3),
-        };
+        let ids =
+            Ids { snapshot: row.get(0), schema_version: row.get(1), next_catalog: row.get(2), next_file: row.get(3) };
         self.ids = Some(ids);
         Ok(ids)
     }

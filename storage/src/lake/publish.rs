@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hindcast_model::{Timestamp, report};
+use hindcast_model::{Kind, Timestamp, report};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +26,8 @@ use crate::store::{Shared, blocking};
 const BATCH: usize = 200;
 /// How often a recorder without news says that it is there.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+/// How long opening a store waits for the first answer.
+const FIRST_ANSWER: Duration = Duration::from_secs(5);
 
 /// What the shared catalogue says of this recorder's segments; nothing is known before it has answered.
 #[derive(Debug, Default)]
@@ -71,7 +73,7 @@ struct News {
 
 /// A connection that writes.
 #[derive(Debug)]
-struct Publisher {
+pub(crate) struct Publisher {
     lake: Lake,
     tables: Tables,
     /// When it last wrote, and when it last looked for what is over.
@@ -79,9 +81,28 @@ struct Publisher {
     expired_at: Option<Timestamp>,
 }
 
+/// Connects for whoever opens a store: what must not go on is said before anything is recorded.
+///
+/// # Errors
+/// The catalogue is not for this store. One that does not answer is asked again later.
+pub(crate) async fn first_connect(shared: &Shared) -> Result<Option<Publisher>, LakeError> {
+    let connected = tokio::time::timeout(FIRST_ANSWER, Publisher::connect(shared)).await;
+    let slow = |_elapsed| {
+        let at = "its address".to_owned();
+        Err(LakeError::Slow { action: "reach", at, waited: FIRST_ANSWER })
+    };
+    match connected.unwrap_or_else(slow) {
+        Ok(publisher) => Ok(Some(publisher)),
+        Err(error) if error.kind() == Kind::Invalid => Err(error),
+        Err(error) => {
+            note(shared, Err(error));
+            Ok(None)
+        }
+    }
+}
+
 /// Publishes until cancelled.
-pub(crate) async fn publish_loop(shared: Arc<Shared>, cancel: CancellationToken) {
-    let mut publisher = None;
+pub(crate) async fn publish_loop(shared: Arc<Shared>, mut publisher: Option<Publisher>, cancel: CancellationToken) {
     loop {
         tokio::select! {
             () = cancel.cancelled() => return,
@@ -191,6 +212,11 @@ impl Publisher {
         }
         let now = shared.clock.now();
         let tables = declare::tables(&transaction, &place, now).await.map_err(&failed)?;
+        for (table, ids) in &tables {
+            if shared.catalog.table(*table).is_none_or(|own| own.column_ids != ids.column_ids) {
+                return Err(LakeError::Columns { table: *table });
+            }
+        }
         let store = shared.catalog.store_name();
         let owner = rows::sign_in(&transaction, &config.recorder, store, now).await.map_err(&failed)?;
         if owner != store {

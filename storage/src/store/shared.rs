@@ -10,6 +10,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, broadcast};
 
 use super::lock::DirLock;
+use crate::RecorderStatus;
 use crate::catalog::{Catalog, Shipment};
 use crate::clickhouse::recheck::Doubts;
 use crate::clickhouse::watch::Watched;
@@ -17,7 +18,6 @@ use crate::config::ValidConfig;
 use crate::error::AppendError;
 use crate::ids::{PartitionKey, SegmentId};
 use crate::lake::Published;
-use crate::RecorderStatus;
 use crate::maintain;
 use crate::memory::{Limits, State};
 use crate::metrics::Metrics;

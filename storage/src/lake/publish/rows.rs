@@ -206,10 +206,7 @@ async fn add_stats(
                   FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[],
                   $8::text[]) AS s(file, col, size, n_values, n_nulls, least, most)";
     let table_id = &ids.table_id;
-    transaction
-        .execute(insert, &[table_id, &files, &columns, &sizes, &values, &nulls, &min, &max])
-        .await
-        .map(drop)
+    transaction.execute(insert, &[table_id, &files, &columns, &sizes, &values, &nulls, &min, &max]).await.map(drop)
 }
 
 /// Table-wide bounds are kept for the column that partitions; columns without bounds are not pruned by table.
