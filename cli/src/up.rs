@@ -41,6 +41,20 @@ pub(crate) enum Recording {
     Nothing,
 }
 
+impl Recording {
+    const fn has_sources(self) -> bool {
+        matches!(self, Self::Sources { .. })
+    }
+}
+
+/// The lake of the configuration, as all who share it see it.
+async fn open_lake(settings: &Settings) -> anyhow::Result<Store> {
+    let mut storage = settings.storage.clone();
+    // What a recorder sends to ClickHouse beside it is in the lake as well, or it is nobody's to read again.
+    storage.clickhouse.url.clear();
+    setup::open_read_only(storage, setup::clock()).await
+}
+
 /// Runs `hindcast up`.
 ///
 /// # Errors
@@ -113,10 +127,17 @@ async fn live(store: &Store, settings: Settings, recording: Recording, signals: 
     let server = Server::open(web, parts)?;
     let (http, grpc) = (server.http_addr(), server.grpc_addr());
     let facts = Facts::new(&settings, recording, store, (http, grpc));
+    let lake = match settings.ingest.bucket.iter().any(|bucket| bucket.shared) && recording.has_sources() {
+        true => Some(open_lake(&settings).await?),
+        false => None,
+    };
+    let own_name = settings.storage.lake.recorder.clone();
     let stop_door = CancellationToken::new();
     let mut door = tokio::spawn(server.run(stop_door.clone()));
     let sources = match (recording, &pipeline) {
-        (Recording::Sources { .. }, Some(pipeline)) => Sources::start(pipeline, &settings.ingest),
+        (Recording::Sources { .. }, Some(pipeline)) => {
+            Sources::start(pipeline, &settings.ingest, lake.as_ref().map(|view| (view.clone(), own_name)))
+        }
         _ => Sources::none(),
     };
     crate::print(&announce::text(&facts))?;
@@ -135,7 +156,12 @@ async fn live(store: &Store, settings: Settings, recording: Recording, signals: 
             }
             Ok(())
         }),
-        Step::new("store", async { Ok(store.close().await?) }),
+        Step::new("store", async {
+            if let Some(view) = lake {
+                view.close().await?;
+            }
+            Ok(store.close().await?)
+        }),
         Step::new("doors", async {
             stop_door.cancel();
             if is_asked { said(door.await) } else { Ok(()) }

@@ -8,4 +8,5 @@ use crate::Step;
 pub const STEPS: &[Step] = &[
     Step { version: 1, name: "ducklake", sql: include_str!("../lake/0001-ducklake.sql") },
     Step { version: 2, name: "hindcast", sql: include_str!("../lake/0002-hindcast.sql") },
+    Step { version: 3, name: "sources", sql: include_str!("../lake/0003-sources.sql") },
 ];

@@ -298,6 +298,11 @@ impl Config {
         matches!(url.scheme(), "file" | "s3" | "gs" | "az").then_some(url)
     }
 
+    /// Where the segments of all who share the lake are: what paths in its catalogue are relative to.
+    pub(crate) fn lake_path(&self) -> String {
+        format!("{}/", self.segments_url.trim_end_matches('/'))
+    }
+
     /// All problems at once.
     #[must_use]
     pub fn problems(&self) -> Vec<ConfigError> {

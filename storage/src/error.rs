@@ -149,6 +149,17 @@ impl AppendError {
     }
 }
 
+/// Why a source could not be given back.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleaseError {
+    /// What was read of it is not sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// What was read of it is not published.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+}
+
 /// Why a segment could not be read.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ReadError {

@@ -9,6 +9,7 @@
 mod client;
 mod config;
 mod declare;
+pub(crate) mod lease;
 mod publish;
 mod read;
 mod schema;
@@ -16,8 +17,9 @@ mod schema;
 use hindcast_model::{Kind, TableId, Timestamp};
 
 pub use config::LakeConfig;
-pub(crate) use publish::{Published, first_connect, publish_loop, publish_now};
-pub(crate) use read::{first_read, read_loop};
+pub use lease::{Claim, LakeView, Share, SharedSource, lake_view, retire};
+pub(crate) use publish::{Published, first_connect, publish_last, publish_loop, publish_now};
+pub(crate) use read::{first_read, read_loop, read_now};
 
 /// Why the shared catalogue could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +94,18 @@ pub enum LakeError {
         /// The name.
         recorder: String,
     },
+    /// The recorder was given up.
+    #[error("{recorder} was retired from the lake: what it has not published stays in its data directory alone")]
+    Retired {
+        /// Its name.
+        recorder: String,
+    },
+    /// There is no such recorder.
+    #[error("no recorder of the lake is called {recorder}")]
+    Unknown {
+        /// The name.
+        recorder: String,
+    },
     /// The own catalogue cannot be read.
     #[error(transparent)]
     Own(#[from] crate::CatalogError),
@@ -107,7 +121,9 @@ impl LakeError {
             | Self::Tls(_)
             | Self::Elsewhere { .. }
             | Self::Columns { .. }
-            | Self::NameTaken { .. } => Kind::Invalid,
+            | Self::NameTaken { .. }
+            | Self::Unknown { .. }
+            | Self::Retired { .. } => Kind::Invalid,
             Self::Version { found, known, .. } if found > known => Kind::Invalid,
             // A recorder makes it or brings it up to date.
             Self::Version { .. } | Self::Server { .. } | Self::Slow { .. } => Kind::Unavailable,
@@ -136,4 +152,6 @@ pub struct RecorderStatus {
     pub seen_at: Timestamp,
     /// What it had received until then can be read by all.
     pub named_until: Timestamp,
+    /// When it was given up; `None` while it may come back.
+    pub retired_at: Option<Timestamp>,
 }

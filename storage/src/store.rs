@@ -17,8 +17,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::config::ValidConfig;
-use crate::error::{AppendError, MoveError, OpenError, SealError};
+use crate::error::{AppendError, MoveError, OpenError, ReleaseError, SealError};
 use crate::ids::Lsn;
+use crate::lake::{LakeError, Share};
 use crate::log::fs::{LogFs, RealFs};
 use crate::log::payload;
 use crate::log::writer::Payload;
@@ -220,6 +221,40 @@ impl Store {
         maintain::move_in(&self.0.shared, before, tell).await
     }
 
+    /// Claims of `sources` that nobody reads a fair share for this recorder of a shared lake, and says which of those it
+    /// has, `held`, are too many.
+    ///
+    /// # Errors
+    /// The shared catalogue does not answer, or the recorder was retired.
+    pub async fn share_sources(&self, sources: &[String], held: &[String]) -> Result<Share, LakeError> {
+        crate::lake::lease::balance(&self.0.shared.config.lake, sources, held).await
+    }
+
+    /// Gives back a source that is not read here any more, once all that was read of it is published.
+    ///
+    /// # Errors
+    /// Rows cannot be sealed or published; the source stays with this recorder.
+    pub async fn release_source(&self, source: &str) -> Result<(), ReleaseError> {
+        self.seal_all().await?;
+        crate::lake::publish_now(&self.0.shared).await?;
+        crate::lake::lease::release(&self.0.shared.config.lake, Some(&[source.to_owned()])).await?;
+        Ok(())
+    }
+
+    /// Takes over what is in the shared lake by now, for a store that only answers.
+    ///
+    /// # Errors
+    /// The shared catalogue does not answer.
+    pub async fn refresh(&self) -> Result<(), LakeError> {
+        crate::lake::read_now(&self.0.shared).await
+    }
+
+    /// What was received until then, the shared lake has; `None` where none is, or before it has answered.
+    #[must_use]
+    pub fn published_until(&self) -> Option<Timestamp> {
+        self.0.shared.published.until()
+    }
+
     /// What the store says of itself.
     #[must_use]
     pub fn status(&self) -> StoreStatus {
@@ -246,7 +281,7 @@ impl Store {
         self.0.tracker.close();
         self.0.tracker.wait().await;
         if self.0.shared.config.lake.is_on() && !self.is_read_only() {
-            crate::lake::publish_now(&self.0.shared).await;
+            crate::lake::publish_last(&self.0.shared).await;
         }
         self.0.shared.close_tail();
         sealed

@@ -208,3 +208,112 @@ async fn who_must_not_write_to_a_lake_is_told_so() {
     let refused = open("two", "lake", "two");
     assert!(refused.code != Some(0) && refused.stderr.contains("use a later build"), "{refused:?}");
 }
+
+/// Buckets that are shared, objects that are put in each while recorders come and go, and lines of an object.
+const N_BUCKETS: usize = 4;
+const N_OBJECTS: usize = 6;
+const N_LINES: usize = 300;
+
+/// A recorder that reads its part of the shared buckets.
+fn sharing(shared: &Shared, name: &str) -> Server {
+    let config = shared.folder.path().join(format!("{name}.toml"));
+    let buckets = (0..N_BUCKETS).map(|number| {
+        let url = shared.bucket.url(&format!("exports/{number}"));
+        format!("[[ingest.bucket]]\nurl = \"{url}\"\nshared = true\npoll_interval = \"100ms\"\n")
+    });
+    std::fs::write(&config, buckets.collect::<String>()).unwrap();
+    let mut options = busy_store();
+    options.environment.extend(shared.environment());
+    options.environment.push(("HINDCAST_STORAGE_LAKE_RECORDER".to_owned(), name.to_owned()));
+    options.arguments = vec!["--config".to_owned(), config.display().to_string()];
+    Server::start(&shared.folder.path().join(name), &options).unwrap()
+}
+
+/// An export of flows, each of its own.
+fn export(bucket: usize, object: usize) -> Vec<u8> {
+    let lines = (0..N_LINES).map(|line| {
+        let seconds = (bucket * N_OBJECTS + object) * N_LINES + line;
+        let flow = json!({
+            "time": format!("2026-05-28T{:02}:{:02}:{:02}.{:09}Z", seconds / 3600, seconds / 60 % 60, seconds % 60, line),
+            "verdict": "FORWARDED",
+            "IP": { "source": "10.0.0.1", "destination": "10.0.0.2", "ipVersion": "IPv4" },
+            "l4": { "TCP": { "source_port": 1000 + line, "destination_port": 80 } },
+            "node_name": format!("node-{bucket}"),
+            "Type": "L3_L4",
+        });
+        format!("{}\n", json!({ "flow": flow, "node_name": format!("node-{bucket}") }))
+    });
+    lines.collect::<String>().into_bytes()
+}
+
+/// Who reads how many of the shared buckets.
+fn readers(shared: &Shared) -> Vec<(String, usize)> {
+    let said = "SELECT recorder, count(*) FROM hindcast_source WHERE recorder IS NOT NULL GROUP BY 1 ORDER BY 1";
+    let said = shared.postgres.ask(said).unwrap();
+    said.lines()
+        .map(|line| line.split_once('|').unwrap())
+        .map(|(name, n)| (name.to_owned(), n.parse().unwrap()))
+        .collect()
+}
+
+fn lake(shared: &Shared, arguments: &[&str]) -> hindcast_tests::tool::Ended {
+    run(hindcast().unwrap().arg("lake").args(arguments).envs(shared.environment())).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shared_buckets_are_handed_over_without_loss_or_doubles() {
+    const TEST: &str = "lake::shared_buckets_are_handed_over_without_loss_or_doubles";
+    let Some(shared) = Shared::start(TEST).await else { return };
+    let put = async |object: usize| {
+        for bucket in 0..N_BUCKETS {
+            shared.bucket.put(&format!("exports/{bucket}/{object}.log"), export(bucket, object)).await.unwrap();
+        }
+    };
+    let reader = shared.reader("reader");
+    put(0).await;
+    let [one, two] = ["one", "two"].map(|name| sharing(&shared, name));
+    let two_each = [("one".to_owned(), 2), ("two".to_owned(), 2)];
+    wait("buckets are not shared out", || readers(&shared) == two_each);
+    put(1).await;
+    let total = |n_objects: usize| u64::try_from(N_BUCKETS * n_objects * N_LINES).unwrap();
+    wait("rows do not come", || count(&reader) == total(2));
+
+    // One stops in order while there is more to read: the other takes its part.
+    put(2).await;
+    one.stop().unwrap();
+    wait("what a recorder gave back is not read", || readers(&shared) == [("two".to_owned(), 4)]);
+    put(3).await;
+
+    // Another one joins, and the first is killed: its buckets wait for it, until it is given up.
+    let three = sharing(&shared, "three");
+    let handed = [("three".to_owned(), 2), ("two".to_owned(), 2)];
+    wait("nothing is handed to a recorder that joins", || readers(&shared) == handed);
+    put(4).await;
+    two.kill().unwrap();
+    put(5).await;
+    assert_eq!(readers(&shared), handed);
+    let retired = lake(&shared, &["retire", "two"]);
+    assert!(retired.code == Some(0) && retired.stdout.contains("two is retired"), "{retired:?}");
+    wait("what a retired recorder read is not read on", || readers(&shared) == [("three".to_owned(), 4)]);
+    wait("rows are missing", || count(&reader) == total(N_OBJECTS));
+    // A double would come with the next sealing at the latest.
+    wait("not all is published", || status(&three)["lake"]["waiting_segments"] == 0);
+    assert_eq!(count(&reader), total(N_OBJECTS));
+    assert_eq!(asked(&reader, "SELECT count(DISTINCT (time, src_port)) FROM flows"), total(N_OBJECTS));
+
+    let mut refused = Server::spawn(
+        &shared.folder.path().join("two"),
+        &Options {
+            environment: [shared.environment(), vec![("HINDCAST_STORAGE_LAKE_RECORDER".to_owned(), "two".to_owned())]]
+                .concat(),
+            ..Options::default()
+        },
+    )
+    .unwrap();
+    wait("a retired recorder goes on", || refused.has_ended().unwrap().is_some());
+    assert!(refused.said().contains("two was retired from the lake"), "{}", refused.said());
+    let shown = lake(&shared, &["status"]).stdout;
+    assert!(shown.contains("recorder two: all until 2026-") && shown.contains(", retired 2026-"), "{shown}");
+    assert_eq!(shown.matches(": read by three\n").count(), N_BUCKETS, "{shown}");
+    assert_eq!(lake(&shared, &["retire", "nobody"]).code, Some(1));
+}

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::client::Lake;
-use super::{LakeError, LakeStatus, declare, schema};
+use super::{LakeError, LakeStatus, declare, lease, schema};
 use crate::catalog::Tables;
 use crate::ids::{Hour, SegmentId};
 use crate::segment::Segment;
@@ -38,6 +38,8 @@ struct Named {
     now: BTreeMap<SegmentId, File>,
     /// Only earlier snapshots name them.
     before: BTreeSet<SegmentId>,
+    /// What was received until then is named.
+    until: Option<Timestamp>,
 }
 
 /// A segment in the shared catalogue.
@@ -52,6 +54,11 @@ impl Published {
     /// Whether it is known that no snapshot names a segment.
     pub(crate) fn is_forgotten(&self, id: SegmentId) -> bool {
         self.0.lock().as_ref().is_some_and(|named| !named.now.contains_key(&id) && !named.before.contains(&id))
+    }
+
+    /// Until when everything that was received is named, as far as this process knows.
+    pub(crate) fn until(&self) -> Option<Timestamp> {
+        self.0.lock().as_ref()?.until
     }
 
     fn now(&self) -> BTreeMap<SegmentId, File> {
@@ -117,10 +124,19 @@ pub(crate) async fn publish_loop(shared: Arc<Shared>, mut publisher: Option<Publ
     }
 }
 
-/// Publishes what there is, for a store that closes.
-pub(crate) async fn publish_now(shared: &Arc<Shared>) {
-    let done = rounds(shared, &mut None).await;
-    note(shared, done);
+/// Publishes what there is now.
+pub(crate) async fn publish_now(shared: &Arc<Shared>) -> Result<(), LakeError> {
+    rounds(shared, &mut None).await.map(drop)
+}
+
+/// Publishes what there is, for a store that closes, and gives back the sources that it shares.
+pub(crate) async fn publish_last(shared: &Arc<Shared>) {
+    let work = async {
+        publish_now(shared).await?;
+        lease::release(&shared.config.lake, None).await?;
+        Ok(0)
+    };
+    note(shared, work.await);
 }
 
 fn note(shared: &Shared, done: Result<usize, LakeError>) {
@@ -204,7 +220,7 @@ impl Publisher {
         let transaction = lake.begin().await?;
         transaction.batch_execute(schema::LOCK).await.map_err(&failed)?;
         schema::migrate(&transaction).await.map_err(|error| error.into_error(&failed))?;
-        let place = shared.lake_path();
+        let place = shared.config.lake_path();
         let found = "SELECT value FROM ducklake_metadata WHERE key = 'data_path'";
         let found = transaction.query_opt(found, &[]).await.map_err(&failed)?.map(|row| row.get::<_, String>(0));
         if let Some(found) = found.filter(|found| *found != place) {
@@ -218,10 +234,11 @@ impl Publisher {
             }
         }
         let store = shared.catalog.store_name();
-        let owner = rows::sign_in(&transaction, &config.recorder, store, now).await.map_err(&failed)?;
+        let owner = rows::sign_in(&transaction, &config.recorder, store).await.map_err(&failed)?;
         if owner != store {
             return Err(LakeError::NameTaken { recorder: config.recorder.clone() });
         }
+        lease::check_not_retired(&transaction, &config.recorder, &failed).await?;
         let named = rows::named(&transaction, &config.recorder).await.map_err(&failed)?;
         transaction.commit().await.map_err(&failed)?;
         *shared.published.0.lock() = Some(named);
@@ -242,8 +259,11 @@ impl Publisher {
         let recorder = &shared.config.lake.recorder;
         let failed = self.lake.failed("write to");
         let transaction = self.lake.begin().await?;
+        transaction.batch_execute(schema::LOCK).await.map_err(&failed)?;
+        // From then on others read its sources from where it had published them.
+        lease::check_not_retired(&transaction, recorder, &failed).await?;
+        let until = (news.n_later == 0).then_some(news.named_until);
         let written = async {
-            transaction.batch_execute(schema::LOCK).await?;
             let mut files = BTreeMap::new();
             if has_news {
                 files = rows::write(&transaction, &self.tables, recorder, &news, &stats).await?;
@@ -253,8 +273,7 @@ impl Publisher {
                 true => expire::expire(&transaction, recorder, before).await?,
                 false => Vec::new(),
             };
-            let until = (news.n_later == 0).then_some(news.named_until);
-            rows::sign(&transaction, recorder, news.now, until).await?;
+            rows::sign(&transaction, recorder, until).await?;
             Ok((files, forgotten))
         };
         let (files, forgotten) = written.await.map_err(&failed)?;
@@ -271,6 +290,7 @@ impl Publisher {
         }
         named.before.retain(|id| !forgotten.contains(id));
         named.now.extend(files);
+        named.until = until.or(named.until);
         Ok(news.n_later)
     }
 }

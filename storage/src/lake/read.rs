@@ -8,7 +8,7 @@ use tokio_postgres::Row;
 use tokio_util::sync::CancellationToken;
 
 use super::client::Lake;
-use super::{LakeError, RecorderStatus, schema};
+use super::{LakeError, lease, schema};
 use crate::ids::{Hour, Lsn, SegmentId};
 use crate::segment::Segment;
 use crate::store::Shared;
@@ -32,6 +32,11 @@ pub(crate) async fn first_read(shared: &Arc<Shared>) -> Result<(), LakeError> {
         Err(error) if error.kind() == hindcast_model::Kind::Invalid => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Takes over what is there by now.
+pub(crate) async fn read_now(shared: &Arc<Shared>) -> Result<(), LakeError> {
+    round(shared, &mut None).await
 }
 
 /// Reads until cancelled.
@@ -77,7 +82,7 @@ async fn round(shared: &Arc<Shared>, held: &mut Option<Reader>) -> Result<(), La
             Some(reader) => reader,
             None => {
                 let lake = Lake::connect(&shared.config.lake).await?;
-                schema::check(&lake, &shared.lake_path()).await?;
+                schema::check(&lake, &shared.config.lake_path()).await?;
                 Reader { lake, snapshot: None }
             }
         };
@@ -112,20 +117,7 @@ impl Reader {
     }
 
     async fn recorders(&self, shared: &Shared) -> Result<(), LakeError> {
-        let nanos = |column: &str| format!("(EXTRACT(EPOCH FROM {column}) * 1000000)::bigint");
-        let statement = format!(
-            "SELECT recorder, {}, {} FROM hindcast_recorder ORDER BY recorder",
-            nanos("seen_at"),
-            nanos("named_until")
-        );
-        let rows = self.lake.query(&statement, &[]).await?;
-        let time = |row: &Row, at: usize| Timestamp::from_nanos(row.get::<_, i64>(at).saturating_mul(1000));
-        let recorders = rows.iter().map(|row| RecorderStatus {
-            recorder: row.get(0),
-            seen_at: time(row, 1),
-            named_until: time(row, 2),
-        });
-        *shared.recorders.lock() = recorders.collect();
+        *shared.recorders.lock() = lease::recorders(&self.lake).await?;
         Ok(())
     }
 }

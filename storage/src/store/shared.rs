@@ -152,11 +152,6 @@ impl Shared {
         self.lock.is_none()
     }
 
-    /// Where the segments of all who share the lake are: what paths in its catalogue are relative to.
-    pub(crate) fn lake_path(&self) -> String {
-        format!("{}/", self.config.segments_url.trim_end_matches('/'))
-    }
-
     fn is_backlog_full(&self) -> bool {
         self.has_clickhouse() && self.metrics.ship_backlog.get() > self.config.clickhouse.max_backlog.as_u64()
     }

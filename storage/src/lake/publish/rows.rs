@@ -11,29 +11,19 @@ use crate::ids::{Hour, SegmentId, time_column};
 use crate::segment::Segment;
 
 /// Says who writes. Returns the store that has the recorder's name.
-pub(super) async fn sign_in(
-    transaction: &Transaction<'_>,
-    recorder: &str,
-    store: &str,
-    now: Timestamp,
-) -> Result<String, Error> {
-    let statement = "INSERT INTO hindcast_recorder VALUES ($1, $2, $3::text::timestamptz, to_timestamp(0))
-                     ON CONFLICT DO NOTHING";
-    transaction.execute(statement, &[&recorder, &store, &time_text(now)]).await?;
+pub(super) async fn sign_in(transaction: &Transaction<'_>, recorder: &str, store: &str) -> Result<String, Error> {
+    let statement = "INSERT INTO hindcast_recorder(recorder, store, seen_at, named_until)
+                     VALUES ($1, $2, now(), to_timestamp(0)) ON CONFLICT DO NOTHING";
+    transaction.execute(statement, &[&recorder, &store]).await?;
     let row = transaction.query_one("SELECT store FROM hindcast_recorder WHERE recorder = $1", &[&recorder]).await?;
     Ok(row.get(0))
 }
 
 /// Says that the recorder is there, and until when what it received is named.
-pub(super) async fn sign(
-    transaction: &Transaction<'_>,
-    recorder: &str,
-    now: Timestamp,
-    until: Option<Timestamp>,
-) -> Result<(), Error> {
-    let statement = "UPDATE hindcast_recorder SET seen_at = $2::text::timestamptz,
-                     named_until = COALESCE($3::text::timestamptz, named_until) WHERE recorder = $1";
-    transaction.execute(statement, &[&recorder, &time_text(now), &until.map(time_text)]).await.map(drop)
+pub(super) async fn sign(transaction: &Transaction<'_>, recorder: &str, until: Option<Timestamp>) -> Result<(), Error> {
+    let statement = "UPDATE hindcast_recorder SET seen_at = now(),
+                     named_until = COALESCE($2::text::timestamptz, named_until) WHERE recorder = $1";
+    transaction.execute(statement, &[&recorder, &until.map(time_text)]).await.map(drop)
 }
 
 /// What the catalogue says of a recorder's segments.
