@@ -257,6 +257,9 @@ impl Settings {
         if let Err(errors) = self.ingest.clone().validate() {
             problems.extend(errors.iter().map(ToString::to_string));
         }
+        if !self.storage.lake.is_on() && self.ingest.bucket.iter().any(|bucket| bucket.shared) {
+            problems.push("ingest.bucket.shared shares with the recorders of storage.lake, and none is set".to_owned());
+        }
         if let Err(errors) = self.web.clone().validate() {
             problems.extend(errors.iter().map(ToString::to_string));
         }

@@ -98,22 +98,28 @@ fn run(args: &DoorsArgs, recording: Recording, common: &Common) -> anyhow::Resul
     })
 }
 
+/// The way in, unless nothing comes in, and what the doors see of it.
+async fn intake(
+    store: &Store,
+    settings: &Settings,
+    recording: Recording,
+    registry: &mut Registry,
+) -> anyhow::Result<(Option<Pipeline>, Arc<dyn Intake>)> {
+    if recording == Recording::Nothing {
+        return Ok((None, Arc::new(NoIntake)));
+    }
+    let config = settings.ingest.pipeline.clone();
+    let pipeline = Pipeline::start(store.clone(), config, setup::clock(), registry).await?;
+    let joint = Joint { pipeline: pipeline.clone(), kinds: sources::kinds(&settings.ingest) };
+    Ok((Some(pipeline), Arc::new(joint)))
+}
+
 /// From an open store to a closed one.
 async fn live(store: &Store, settings: Settings, recording: Recording, signals: &mut Signals) -> anyhow::Result<u8> {
     let clock = setup::clock();
     let mut registry = Registry::default();
     store.register_metrics(&mut registry);
-    let pipeline = match recording {
-        Recording::Nothing => None,
-        Recording::Pushes | Recording::Sources { .. } => {
-            let config = settings.ingest.pipeline.clone();
-            Some(Pipeline::start(store.clone(), config, Arc::clone(&clock), &mut registry).await?)
-        }
-    };
-    let intake: Arc<dyn Intake> = match &pipeline {
-        Some(pipeline) => Arc::new(Joint { pipeline: pipeline.clone(), kinds: sources::kinds(&settings.ingest) }),
-        None => Arc::new(NoIntake),
-    };
+    let (pipeline, intake) = intake(store, &settings, recording, &mut registry).await?;
     let parts = Parts {
         engine: Engine::new(store.clone(), &settings.query, Arc::clone(&clock)),
         intake,

@@ -78,6 +78,13 @@ struct News {
     now: Timestamp,
 }
 
+/// What came and what left in an hour.
+#[derive(Debug, Default)]
+struct Change {
+    added: Vec<Arc<Segment>>,
+    removed: Vec<(SegmentId, File)>,
+}
+
 /// A connection that writes.
 #[derive(Debug)]
 pub(crate) struct Publisher {
@@ -184,7 +191,7 @@ async fn rounds(shared: &Arc<Shared>, held: &mut Option<Publisher>) -> Result<us
 
 /// What the shared catalogue does not say yet.
 fn news(shared: &Shared, named: &BTreeMap<SegmentId, File>) -> News {
-    let mut hours: BTreeMap<Hour, (Vec<Arc<Segment>>, Vec<(SegmentId, File)>)> = BTreeMap::new();
+    let mut hours: BTreeMap<Hour, Change> = BTreeMap::new();
     let mut here = BTreeSet::new();
     let state = shared.state.read();
     let now = shared.clock.now();
@@ -192,15 +199,15 @@ fn news(shared: &Shared, named: &BTreeMap<SegmentId, File>) -> News {
     for segment in state.segments.values().flat_map(|segments| segments.iter()) {
         here.insert(segment.id);
         if !named.contains_key(&segment.id) {
-            hours.entry(segment.hour).or_default().0.push(Arc::clone(segment));
+            hours.entry(segment.hour).or_default().added.push(Arc::clone(segment));
         }
     }
     drop(state);
     for (id, file) in named.iter().filter(|(id, _)| !here.contains(id)) {
-        hours.entry(file.hour).or_default().1.push((*id, *file));
+        hours.entry(file.hour).or_default().removed.push((*id, *file));
     }
     let mut news = News { added: Vec::new(), removed: Vec::new(), n_later: 0, named_until, now };
-    for (added, removed) in hours.into_values() {
+    for Change { added, removed } in hours.into_values() {
         if news.added.len() + news.removed.len() >= BATCH {
             news.n_later += added.len() + removed.len();
             continue;

@@ -65,7 +65,8 @@ pub(crate) fn open(config: ValidConfig, clock: Arc<dyn Clock>, fs: Arc<dyn LogFs
 
 /// A store without rows of its own, for one that only answers from what others wrote.
 pub(crate) fn read_only(config: ValidConfig, clock: Arc<dyn Clock>) -> Result<Arc<Shared>, OpenError> {
-    if config.lake.is_on() == !config.clickhouse.url.is_empty() {
+    let has_clickhouse = !config.clickhouse.url.is_empty();
+    if config.lake.is_on() == has_clickhouse {
         return Err(OpenError::NothingToRead);
     }
     let tier = Tier::read_only(&config, Arc::new(RealFs))?;
