@@ -9,10 +9,12 @@
 //! belonged to is the business of `ingest`.
 #![forbid(unsafe_code)]
 
+pub mod capture;
 pub mod dns;
 mod fault;
 pub mod http1;
 pub mod http2;
+pub mod layers;
 pub mod redact;
 #[cfg(test)]
 mod testing;
