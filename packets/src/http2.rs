@@ -35,6 +35,25 @@ pub fn looks_like_frame(bytes: &[u8]) -> bool {
     FrameHeader::parse(bytes).is_some_and(|header| header.is_plausible())
 }
 
+/// Whether bytes are frames from their first to their last, and begin as a connection or a stream begins. Where the
+/// capture has the beginning of the connection, only SETTINGS, with which a server begins, will do.
+#[must_use]
+pub fn looks_like_start(bytes: &[u8], has_beginning: bool) -> bool {
+    let Some(first) = FrameHeader::parse(bytes) else { return false };
+    if !(first.is_settings() || (!has_beginning && first.kind == Kind::Headers)) {
+        return false;
+    }
+    let mut rest = bytes;
+    while let Some(header) = FrameHeader::parse(rest) {
+        if !header.is_plausible() {
+            return false;
+        }
+        let length = usize::try_from(header.length).unwrap_or(usize::MAX);
+        rest = rest.get(FRAME_HEADER_LEN.saturating_add(length)..).unwrap_or_default();
+    }
+    true
+}
+
 /// Header fields of one block.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields {
@@ -207,6 +226,12 @@ impl Half {
         self.pending.clear();
         self.block = None;
         self.table = Table::new();
+    }
+
+    /// How many bytes are kept, at most.
+    #[must_use]
+    pub fn n_pending(&self) -> usize {
+        self.table.n_held() + self.pending.len() + self.block.as_ref().map_or(0, |block| block.bytes.len())
     }
 
     /// Whether this half knows where frames begin.

@@ -9,15 +9,21 @@
 //! belonged to is the business of `ingest`.
 #![forbid(unsafe_code)]
 
+mod app;
 pub mod capture;
+mod connection;
 pub mod dns;
 mod fault;
 pub mod http1;
 pub mod http2;
+pub mod import;
 pub mod layers;
 pub mod redact;
+mod rows;
 #[cfg(test)]
 mod testing;
 pub mod tls;
 
 pub use fault::Malformed;
+pub use import::PcapImport;
+pub use rows::Origin;

@@ -81,6 +81,10 @@ impl FrameHeader {
         is_known && !self.is_reserved_bit_set && self.flags & !allowed_flags == 0 && self.length <= MOST_FRAME
     }
 
+    pub(super) const fn is_settings(&self) -> bool {
+        self.code == 4
+    }
+
     pub(super) const fn is_end_of_stream(&self) -> bool {
         self.flags & 0x01 != 0
     }

@@ -18,7 +18,12 @@ const UNKNOWN_NAME_LITERAL: &[u8] = &[0x40, 0x01, 0x00];
 const N_STATIC: usize = 61;
 
 /// The dynamic table of one direction.
-pub(super) struct Table(Decoder<'static>);
+pub(super) struct Table {
+    decoder: Decoder<'static>,
+    /// What its sender allows it to hold, and what it may hold at most by what entered it.
+    most_bytes: usize,
+    n_entered: usize,
+}
 
 impl std::fmt::Debug for Table {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -41,14 +46,19 @@ enum RepresentationKind {
     Entering(usize),
     /// A literal that does not.
     Passing(usize),
-    SizeUpdate,
+    SizeUpdate(usize),
 }
 
 impl Table {
     pub(super) fn new() -> Self {
         let mut decoder = Decoder::new();
         decoder.set_max_allowed_table_size(MOST_TABLE);
-        Self(decoder)
+        Self { decoder, most_bytes: 4096, n_entered: 0 }
+    }
+
+    /// How many bytes it may hold.
+    pub(super) fn n_held(&self) -> usize {
+        self.n_entered.min(self.most_bytes)
     }
 
     /// Reads a block. `sink` gets each field; a `None` is a name or value that is not known.
@@ -65,10 +75,14 @@ impl Table {
             let representation = representation(rest).map_err(|what| Malformed::new(what, offset))?;
             let bytes = rest.get(..representation.length).unwrap_or(rest);
             match representation.kind {
-                RepresentationKind::SizeUpdate => self.resize(bytes, offset)?,
+                RepresentationKind::SizeUpdate(size) => self.resize(bytes, size, offset)?,
                 RepresentationKind::Indexed(index)
                 | RepresentationKind::Entering(index)
                 | RepresentationKind::Passing(index) => {
+                    if matches!(representation.kind, RepresentationKind::Entering(_)) {
+                        // Huffman's shortest code has five bits: a text is at most 8/5 of what it takes.
+                        self.n_entered = self.n_entered.saturating_add(bytes.len() * 2 + 32);
+                    }
                     let is_held = index <= N_STATIC || self.holds(index);
                     match representation.kind {
                         _ if is_held => self.field(bytes, offset, &mut sink)?,
@@ -90,7 +104,7 @@ impl Table {
     fn holds(&mut self, index: usize) -> bool {
         let mut wire = Vec::with_capacity(4);
         write_index(&mut wire, index);
-        self.0.decode_with_cb(&wire, |_name, _value| ()).is_ok()
+        self.decoder.decode_with_cb(&wire, |_name, _value| ()).is_ok()
     }
 
     fn field(
@@ -99,7 +113,7 @@ impl Table {
         offset: usize,
         sink: &mut impl FnMut(Option<&[u8]>, Option<&[u8]>),
     ) -> Result<(), Malformed> {
-        let decoded = self.0.decode_with_cb(bytes, |name, value| {
+        let decoded = self.decoder.decode_with_cb(bytes, |name, value| {
             let name = Some(&*name).filter(|name| *name != UNKNOWN_NAME);
             sink(name, Some(&*value));
         });
@@ -107,10 +121,13 @@ impl Table {
     }
 
     /// A change of size alone is an error to the library, since none may end a block; it has been made all the same.
-    fn resize(&mut self, bytes: &[u8], offset: usize) -> Result<(), Malformed> {
+    fn resize(&mut self, bytes: &[u8], size: usize, offset: usize) -> Result<(), Malformed> {
         use fluke_hpack::decoder::DecoderError;
-        match self.0.decode_with_cb(bytes, |_name, _value| ()) {
-            Ok(()) | Err(DecoderError::SizeUpdateAtEnd) => Ok(()),
+        match self.decoder.decode_with_cb(bytes, |_name, _value| ()) {
+            Ok(()) | Err(DecoderError::SizeUpdateAtEnd) => {
+                self.most_bytes = size;
+                Ok(())
+            }
             Err(_cause) => Err(Malformed::new("table is larger than any peer allows", offset)),
         }
     }
@@ -143,7 +160,7 @@ fn representation(bytes: &[u8]) -> Result<Representation, &'static str> {
     let kind = match first {
         0x80.. => RepresentationKind::Indexed(index),
         0x40..=0x7F => RepresentationKind::Entering(index),
-        0x20..=0x3F => RepresentationKind::SizeUpdate,
+        0x20..=0x3F => RepresentationKind::SizeUpdate(index),
         _ => RepresentationKind::Passing(index),
     };
     let is_literal = matches!(kind, RepresentationKind::Entering(_) | RepresentationKind::Passing(_));
