@@ -13,6 +13,7 @@ mod app;
 pub mod capture;
 mod connection;
 pub mod dns;
+pub mod export;
 mod fault;
 pub mod http1;
 pub mod http2;

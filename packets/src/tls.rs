@@ -228,14 +228,21 @@ pub fn parse_client_hello(body: &[u8]) -> Result<ClientHello, Malformed> {
 /// # Errors
 /// The body is not a ServerHello.
 pub fn parse_server_hello(body: &[u8]) -> Result<ServerHello, Malformed> {
-    let (_rest, contents) = parse_tls_handshake_server_hello(body).map_err(|cause| stopped(&cause, body))?;
-    let mut hello = ServerHello {
-        version: contents.version.0,
-        cipher: contents.cipher.0,
-        alpn: None,
-        is_retry: contents.random == RETRY_RANDOM,
+    let mut hello = ServerHello::default();
+    let extensions_at = if let [high @ 0x7F, low @ ..=0x15, rest @ ..] = body {
+        // Drafts of TLS 1.3 up to 21 had no session id and no compression.
+        let cipher = rest.get(32..34).ok_or(Malformed::new("hello ends too early", body.len()))?;
+        hello.version = u16::from_be_bytes([*high, *low]);
+        hello.cipher = cipher.iter().fold(0, |code, byte| (code << 8) | u16::from(*byte));
+        rest.get(36..).unwrap_or_default()
+    } else {
+        let (_rest, contents) = parse_tls_handshake_server_hello(body).map_err(|cause| stopped(&cause, body))?;
+        hello.version = contents.version.0;
+        hello.cipher = contents.cipher.0;
+        hello.is_retry = contents.random == RETRY_RANDOM;
+        contents.ext.unwrap_or_default()
     };
-    for bytes in extensions(contents.ext.unwrap_or_default()) {
+    for bytes in extensions(extensions_at) {
         match parse_tls_server_hello_extension(bytes) {
             Ok((_, TlsExtension::ALPN(protocols))) => {
                 hello.alpn = protocols.first().map(|text| String::from_utf8_lossy(text).into_owned());

@@ -22,6 +22,7 @@ struct Stream {
 pub(crate) struct Exchange {
     halves: [Half; 2],
     streams: BTreeMap<u32, Stream>,
+    has_spoken: bool,
 }
 
 impl Exchange {
@@ -37,6 +38,8 @@ impl Exchange {
                     let response = self.streams.remove(&stream_id).and_then(|stream| stream.response);
                     told.extend(response);
                 }
+                // Frames that were only taken for such are no fault of HTTP/2.
+                Event::Fault(_fault) if !self.has_spoken => return false,
                 Event::Fault(_fault) => {
                     let said = Said::Fault(Fault::Http);
                     told.push(Told { side: given.side, time: given.time, latency_ns: None, said });
@@ -47,6 +50,8 @@ impl Exchange {
     }
 
     fn headers(&mut self, id: u32, is_end: bool, fields: Fields, given: Given<'_>, told: &mut Vec<Told>) {
+        self.has_spoken =
+            self.has_spoken || fields.status.is_some() || fields.method.is_some() || fields.path.is_some();
         if fields.status.is_some_and(|status| status >= 200) {
             self.response(id, fields, given, told);
         } else if fields.method.is_some() || fields.path.is_some() || fields.authority.is_some() {
