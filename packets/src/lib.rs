@@ -15,6 +15,7 @@ mod connection;
 pub mod dns;
 pub mod export;
 mod fault;
+pub mod flow_logs;
 pub mod http1;
 pub mod http2;
 pub mod import;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use hindcast_model::column::Column as _;
 use hindcast_model::tables::flows::Builder;
 use hindcast_model::{Batch, SchemaError, SourceKind, TableId, list, rest};
 
@@ -111,6 +112,18 @@ impl Rows {
         }
     }
 
+    /// Ports, where the protocol has them: logs write zeros for the others.
+    pub(crate) fn ports(&mut self, row: usize, protocol: Option<u8>, [src, dst]: [Option<u16>; 2]) {
+        if !protocol.is_none_or(|protocol| matches!(protocol, 6 | 17 | 132)) {
+            return;
+        }
+        for (column, port) in [(&mut self.columns.src_port, src), (&mut self.columns.dst_port, dst)] {
+            if let Some(port) = port {
+                column.set(row, port);
+            }
+        }
+    }
+
     /// When what the row sums up was last seen, where that differs from the row's time.
     pub(crate) fn last_seen(&mut self, row: usize, first: i64, last: i64) {
         if last == first {
@@ -119,6 +132,16 @@ impl Rows {
         let mut bytes = Vec::with_capacity(16);
         varint(&mut bytes, u64::from(rest::LAST_SEEN) << 3);
         varint(&mut bytes, last.cast_unsigned());
+        self.columns.rest.set(row, &bytes);
+    }
+
+    /// Adds a field of bytes to what else the wire held.
+    pub(crate) fn add_rest(&mut self, row: usize, number: u32, content: &[u8]) {
+        let mut bytes = self.columns.rest.get(row).map(<[u8]>::to_vec).unwrap_or_default();
+        varint(&mut bytes, (u64::from(number) << 3) | 2);
+        varint(&mut bytes, content.len() as u64);
+        bytes.extend_from_slice(content);
+        self.columns.rest.truncate(row);
         self.columns.rest.set(row, &bytes);
     }
 
