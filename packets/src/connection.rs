@@ -43,12 +43,12 @@ pub(crate) struct Passed {
     order: Order,
 }
 
-/// The times of an opening handshake, and whether each of its segments was sent once only.
+/// The times of an opening handshake, unless a segment was sent twice or seen out of turn.
 #[derive(Debug, Default)]
 struct Handshake {
     syn: Option<(i64, u32)>,
     syn_ack: Option<(i64, u32)>,
-    is_repeated: bool,
+    is_unclear: bool,
     rtt_ns: Option<u64>,
 }
 
@@ -165,19 +165,21 @@ impl Connection {
         if tcp.flags & SYN != 0 {
             let slot = if tcp.flags & ACK == 0 { &mut shake.syn } else { &mut shake.syn_ack };
             if slot.is_some_and(|(_, isn)| isn == tcp.seq) {
-                shake.is_repeated = true;
+                shake.is_unclear = true;
                 self.retransmits += 1;
             } else {
                 *slot = Some((time, tcp.seq));
             }
             return;
         }
+        // An answer to a SYN-ACK that was not seen yet: the capture has them out of order, or not at all.
+        shake.is_unclear |= side == 0 && shake.syn.is_some() && shake.syn_ack.is_none() && tcp.flags & ACK != 0;
         if let (Some((syn, _)), Some((_, answer))) = (shake.syn, shake.syn_ack)
             && side == 0
             && shake.rtt_ns.is_none()
             && tcp.flags & ACK != 0
             && tcp.ack == answer.wrapping_add(1)
-            && !shake.is_repeated
+            && !shake.is_unclear
         {
             shake.rtt_ns = u64::try_from(time.saturating_sub(syn)).ok();
         }
