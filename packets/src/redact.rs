@@ -7,6 +7,7 @@
 mod well_known;
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use hindcast_model::Kind;
 use regex::{Captures, Regex, RegexBuilder};
@@ -116,7 +117,9 @@ pub struct Redactor {
 
 impl Default for Redactor {
     fn default() -> Self {
-        Self { rules: well_known::rules() }
+        // Compiled once: a rule is shared by all who use it.
+        static RULES: LazyLock<Vec<Rule>> = LazyLock::new(well_known::rules);
+        Self { rules: RULES.clone() }
     }
 }
 

@@ -6,8 +6,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::testing::mutated;
 
-/// Frames as (time, link type, bytes, interface), and the damage.
-fn read(bytes: &[u8]) -> (Vec<(Option<i64>, i32, Vec<u8>, u32)>, Damage) {
+/// Time, link type, bytes and interface.
+type Seen = (Option<i64>, i32, Vec<u8>, u32);
+
+fn read(bytes: &[u8]) -> (Vec<Seen>, Damage) {
     let mut capture = Capture::new(bytes);
     let mut frames = Vec::new();
     while let Ok(Some(frame)) = capture.next_frame() {
