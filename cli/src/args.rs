@@ -16,7 +16,7 @@ pub use ask::{
     ExportArgs, ExportFormat, InspectArgs, InspectWhat, ObserveArgs, ObserveFormat, SqlArgs, SqlFormat, StatusArgs,
 };
 pub use plan::PlanArgs;
-pub use record::{DemoArgs, ImportArgs, ServeArgs, SummaryFormat, UpArgs};
+pub use record::{DemoArgs, DoorsArgs, ImportArgs, ServeArgs, SummaryFormat, UpArgs};
 pub use tier::{Tier, TierArgs, TierCommand, TierMoveArgs};
 
 /// Where data lie when nothing else is said.
@@ -93,6 +93,12 @@ pub enum Command {
                       hindcast tier move --to lake --before 30d"
     )]
     Tier(TierCommand),
+    /// Say who writes to the lake that recorders share, and give one up that does not come back
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  hindcast lake status --config hindcast.toml\n  hindcast lake retire ingest-3"
+    )]
+    Lake(LakeCommand),
     /// Say how much disk, memory and how many processors a fleet takes, from what was measured
     Plan(PlanArgs),
     /// Look at the configuration
@@ -105,6 +111,33 @@ pub enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+/// What can be done with a lake that recorders share.
+#[derive(Debug, Subcommand)]
+pub enum LakeCommand {
+    /// List the recorders and the buckets they share
+    #[command(after_help = "Example:\n  hindcast lake status --config hindcast.toml")]
+    Status(LakeArgs),
+    /// Give a recorder up for good: others go on with its buckets from where it had published them, and it publishes
+    /// nothing any more
+    #[command(after_help = "Example:\n  hindcast lake retire ingest-3 --config hindcast.toml")]
+    Retire {
+        /// Its name, `storage.lake.recorder` of its configuration
+        #[arg(value_name = "NAME")]
+        recorder: String,
+        /// Where the lake is.
+        #[command(flatten)]
+        lake: LakeArgs,
+    },
+}
+
+/// Where the lake is: `[storage.lake]` of the configuration and `storage.segments_url`, or their variables.
+#[derive(Clone, Debug, Args)]
+pub struct LakeArgs {
+    /// Read the configuration from this file
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// What can be done with the schema in ClickHouse.

@@ -24,7 +24,7 @@ pub const REFERENCE: &str = include_str!("../../docs/config.toml");
 const OTHER_VARIABLES: &[&str] = &["HINDCAST_CONFIG", "HINDCAST_SERVER", "HINDCAST_TOKEN", "HINDCAST_SHARED"];
 
 /// Options whose text must never be printed.
-const SECRETS: &[&[&str]] = &[&["web", "auth", "token"], &["web", "auth", "password"]];
+const SECRETS: &[&[&str]] = &[&["storage", "lake", "catalog"], &["web", "auth", "token"], &["web", "auth", "password"]];
 
 /// Everything that can be set.
 #[derive(Debug, Default)]
@@ -256,6 +256,9 @@ impl Settings {
         problems.extend(self.log.problem());
         if let Err(errors) = self.ingest.clone().validate() {
             problems.extend(errors.iter().map(ToString::to_string));
+        }
+        if !self.storage.lake.is_on() && self.ingest.bucket.iter().any(|bucket| bucket.shared) {
+            problems.push("ingest.bucket.shared shares with the recorders of storage.lake, and none is set".to_owned());
         }
         if let Err(errors) = self.web.clone().validate() {
             problems.extend(errors.iter().map(ToString::to_string));

@@ -17,6 +17,7 @@ pub mod generate;
 mod human;
 mod import;
 mod inspect;
+mod lake;
 mod lines;
 pub mod logging;
 mod migrate;
@@ -63,6 +64,7 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
     match cli.command {
         Command::Up(args) => up::up(&args, &common),
         Command::Serve(args) => up::serve(&args, &common),
+        Command::Lake(command) => lake::run(&command, &common),
         Command::Import(args) => import::run(&args, &common),
         Command::Observe(args) => observe::run(&args, &common),
         Command::Sql(args) => sql::run(args, &common),

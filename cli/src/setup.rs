@@ -104,6 +104,18 @@ pub(crate) async fn open_store(config: hindcast_storage::Config, clock: Arc<dyn 
     }
 }
 
+/// Opens what others wrote, to answer from it.
+///
+/// # Errors
+/// Nothing to read is configured, or it cannot be read.
+pub(crate) async fn open_read_only(config: hindcast_storage::Config, clock: Arc<dyn Clock>) -> anyhow::Result<Store> {
+    let config = config.validate().map_err(|error| exit::usage(error.to_string()))?;
+    match Store::open_read_only(config, clock).await {
+        Err(error @ OpenError::NothingToRead) => Err(exit::usage(error.to_string())),
+        opened => Ok(opened?),
+    }
+}
+
 /// A store that is only read has to be there already.
 ///
 /// # Errors

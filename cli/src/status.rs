@@ -77,6 +77,20 @@ fn of_store(local: &Local) -> Value {
         "clickhouse_shards_away": status.clickhouse_shards_away,
         "clickhouse_lacking": status.clickhouse_lacking,
         "clickhouse_set_aside": status.clickhouse_set_aside,
+        "lake": status.lake.map(|lake| {
+            let recorders = lake.recorders.into_iter().map(|recorder| {
+                json!({
+                    "recorder": recorder.recorder,
+                    "seen_at": time(recorder.seen_at),
+                    "named_until": time(recorder.named_until),
+                })
+            });
+            json!({
+                "last_error": lake.last_error,
+                "waiting_segments": lake.n_waiting,
+                "recorders": recorders.collect::<Vec<_>>(),
+            })
+        }),
         "missing_segments": status.missing_segments,
         "quarantined": status.quarantined,
         "tables": tables,
@@ -92,6 +106,9 @@ fn troubles(document: &Value) -> Vec<String> {
         ("last_clickhouse_error", "rows wait for ClickHouse"),
     ] {
         troubles.extend(text_of(document, member).map(|error| format!("{what}: {error}")));
+    }
+    if let Some(error) = document.get("lake").and_then(|lake| text_of(lake, "last_error")) {
+        troubles.push(format!("the shared catalogue is out of reach: {error}"));
     }
     match number_of(document, "clickhouse_shards_away") {
         0 => {}
@@ -144,6 +161,9 @@ fn text(document: &Value, palette: Palette) -> anyhow::Result<String> {
         };
         let _infallible = writeln!(out, "{} wait for ClickHouse{state}", human::size(n_bytes));
     }
+    if let Some(lake) = document.get("lake").filter(|lake| lake.is_object()) {
+        out.push_str(&lake_text(lake));
+    }
     let tables = document.get("tables").and_then(Value::as_array).into_iter().flatten();
     // A table without rows of its own may have some of other recorders.
     let is_empty = |table: &&Value| text_of(table, "first").is_none();
@@ -166,6 +186,23 @@ fn text(document: &Value, palette: Palette) -> anyhow::Result<String> {
         let _infallible = writeln!(out, "{}", palette.paint(Tone::Bad, &printable(&trouble)));
     }
     Ok(out)
+}
+
+/// What waits for the shared catalogue, and who else writes there.
+fn lake_text(lake: &Value) -> String {
+    let mut out = String::new();
+    match number_of(lake, "waiting_segments") {
+        0 => {}
+        n => {
+            let _infallible = writeln!(out, "{} segments wait for the shared catalogue", human::count(n));
+        }
+    }
+    for recorder in lake.get("recorders").and_then(Value::as_array).into_iter().flatten() {
+        let text = |member| printable(text_of(recorder, member).unwrap_or("?"));
+        let (name, until, seen) = (text("recorder"), text("named_until"), text("seen_at"));
+        let _infallible = writeln!(out, "recorder {name}: all until {until}, last seen {seen}");
+    }
+    out
 }
 
 fn table_row(table: &Value) -> Vec<String> {

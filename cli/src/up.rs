@@ -12,19 +12,19 @@ use hindcast_ingest::Pipeline;
 use hindcast_model::report;
 use hindcast_query::Engine;
 use hindcast_storage::Store;
-use hindcast_web_api::{Metrics, Parts, ServeError, Server};
+use hindcast_web_api::{Intake, Metrics, Parts, ServeError, Server};
 use prometheus_client::registry::Registry;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use crate::args::{ServeArgs, UpArgs};
+use crate::args::{DoorsArgs, ServeArgs, UpArgs};
 use crate::config::Settings;
 use crate::exit;
 use crate::setup::{self, Common, Voice};
 use crate::shutdown::{self, Ended, Signals, Step};
 use announce::Facts;
-use intake::Joint;
+use intake::{Joint, NoIntake};
 use sources::Sources;
 
 /// What is recorded besides pushes.
@@ -35,8 +35,24 @@ pub(crate) enum Recording {
         /// Whether they are wanted.
         wants_sensors: bool,
     },
-    /// Nothing: the data directory is only served.
+    /// Nothing but pushes: the data directory is served.
+    Pushes,
+    /// Nothing at all: there is no data directory.
     Nothing,
+}
+
+impl Recording {
+    const fn has_sources(self) -> bool {
+        matches!(self, Self::Sources { .. })
+    }
+}
+
+/// The lake of the configuration, as all who share it see it.
+async fn open_lake(settings: &Settings) -> anyhow::Result<Store> {
+    let mut storage = settings.storage.clone();
+    // What a recorder sends to ClickHouse beside it is in the lake as well, or it is nobody's to read again.
+    storage.clickhouse.url.clear();
+    setup::open_read_only(storage, setup::clock()).await
 }
 
 /// Runs `hindcast up`.
@@ -44,7 +60,7 @@ pub(crate) enum Recording {
 /// # Errors
 /// The configuration has problems, or a part cannot start.
 pub(crate) fn up(args: &UpArgs, common: &Common) -> anyhow::Result<u8> {
-    run(&args.serve, Recording::Sources { wants_sensors: !args.no_sensors }, common)
+    run(&args.doors, Recording::Sources { wants_sensors: !args.no_sensors }, common)
 }
 
 /// Runs `hindcast serve`.
@@ -52,20 +68,26 @@ pub(crate) fn up(args: &UpArgs, common: &Common) -> anyhow::Result<u8> {
 /// # Errors
 /// The configuration has problems, there is no data directory, or a part cannot start.
 pub(crate) fn serve(args: &ServeArgs, common: &Common) -> anyhow::Result<u8> {
-    run(args, Recording::Nothing, common)
+    let recording = if args.read_only { Recording::Nothing } else { Recording::Pushes };
+    run(&args.doors, recording, common)
 }
 
-fn run(args: &ServeArgs, recording: Recording, common: &Common) -> anyhow::Result<u8> {
+fn run(args: &DoorsArgs, recording: Recording, common: &Common) -> anyhow::Result<u8> {
     let mut inputs = setup::inputs(args.config.as_ref(), args.data_dir.as_ref());
     inputs.flag(&["web", "http"], "--http", args.http);
     inputs.flag(&["web", "grpc"], "--grpc", args.grpc);
     let settings = common.settings(Voice::Service, inputs)?;
-    if recording == Recording::Nothing {
+    if recording == Recording::Pushes {
         setup::require_store(&settings.storage.data_dir)?;
     }
     setup::block_on(async move {
         let mut signals = Signals::take().context("signals cannot be received")?;
-        let store = setup::open_store(settings.storage.clone(), setup::clock()).await?;
+        let store = match recording {
+            Recording::Nothing => setup::open_read_only(settings.storage.clone(), setup::clock()).await?,
+            Recording::Pushes | Recording::Sources { .. } => {
+                setup::open_store(settings.storage.clone(), setup::clock()).await?
+            }
+        };
         let lived = live(&store, settings, recording, &mut signals).await;
         if lived.is_err()
             && let Err(error) = store.close().await
@@ -76,17 +98,31 @@ fn run(args: &ServeArgs, recording: Recording, common: &Common) -> anyhow::Resul
     })
 }
 
+/// The way in, unless nothing comes in, and what the doors see of it.
+async fn intake(
+    store: &Store,
+    settings: &Settings,
+    recording: Recording,
+    registry: &mut Registry,
+) -> anyhow::Result<(Option<Pipeline>, Arc<dyn Intake>)> {
+    if recording == Recording::Nothing {
+        return Ok((None, Arc::new(NoIntake)));
+    }
+    let config = settings.ingest.pipeline.clone();
+    let pipeline = Pipeline::start(store.clone(), config, setup::clock(), registry).await?;
+    let joint = Joint { pipeline: pipeline.clone(), kinds: sources::kinds(&settings.ingest) };
+    Ok((Some(pipeline), Arc::new(joint)))
+}
+
 /// From an open store to a closed one.
 async fn live(store: &Store, settings: Settings, recording: Recording, signals: &mut Signals) -> anyhow::Result<u8> {
     let clock = setup::clock();
     let mut registry = Registry::default();
     store.register_metrics(&mut registry);
-    let pipeline_config = settings.ingest.pipeline.clone();
-    let pipeline = Pipeline::start(store.clone(), pipeline_config, Arc::clone(&clock), &mut registry).await?;
-    let joint = Joint { pipeline: pipeline.clone(), kinds: sources::kinds(&settings.ingest) };
+    let (pipeline, intake) = intake(store, &settings, recording, &mut registry).await?;
     let parts = Parts {
         engine: Engine::new(store.clone(), &settings.query, Arc::clone(&clock)),
-        intake: Arc::new(joint),
+        intake,
         metrics: Metrics::register(&mut registry),
         registry: Arc::new(registry),
         clock,
@@ -97,11 +133,18 @@ async fn live(store: &Store, settings: Settings, recording: Recording, signals: 
     let server = Server::open(web, parts)?;
     let (http, grpc) = (server.http_addr(), server.grpc_addr());
     let facts = Facts::new(&settings, recording, store, (http, grpc));
+    let lake = match settings.ingest.bucket.iter().any(|bucket| bucket.shared) && recording.has_sources() {
+        true => Some(open_lake(&settings).await?),
+        false => None,
+    };
+    let own_name = settings.storage.lake.recorder.clone();
     let stop_door = CancellationToken::new();
     let mut door = tokio::spawn(server.run(stop_door.clone()));
-    let sources = match recording {
-        Recording::Sources { .. } => Sources::start(&pipeline, &settings.ingest),
-        Recording::Nothing => Sources::none(),
+    let sources = match (recording, &pipeline) {
+        (Recording::Sources { .. }, Some(pipeline)) => {
+            Sources::start(pipeline, &settings.ingest, lake.as_ref().map(|view| (view.clone(), own_name)))
+        }
+        _ => Sources::none(),
     };
     crate::print(&announce::text(&facts))?;
     notify::ready();
@@ -114,10 +157,17 @@ async fn live(store: &Store, settings: Settings, recording: Recording, signals: 
             Ok(())
         }),
         Step::new("pipeline", async {
-            pipeline.shutdown().await;
+            if let Some(pipeline) = pipeline {
+                pipeline.shutdown().await;
+            }
             Ok(())
         }),
-        Step::new("store", async { Ok(store.close().await?) }),
+        Step::new("store", async {
+            if let Some(view) = lake {
+                view.close().await?;
+            }
+            Ok(store.close().await?)
+        }),
         Step::new("doors", async {
             stop_door.cancel();
             if is_asked { said(door.await) } else { Ok(()) }

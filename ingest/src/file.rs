@@ -1,5 +1,5 @@
 //! Recordings in files: read once ([`import()`]), followed while they are written ([`Follower`]), or shipped to a bucket
-//! ([`BucketReader`]).
+//! ([`BucketReader`]), which several recorders may share ([`SharedBuckets`]).
 
 mod blocks;
 mod bucket;
@@ -16,6 +16,7 @@ mod open;
 mod pump;
 mod read;
 mod report;
+mod shared;
 mod summary;
 
 pub use bucket::BucketReader;
@@ -27,6 +28,7 @@ pub use inputs::InputError;
 pub use known::Tally;
 pub use read::{Taken, read};
 pub(crate) use report::{ReportArgs, report};
+pub use shared::SharedBuckets;
 pub(crate) use summary::Rejected as RejectedByReason;
 pub use summary::{FileState, FileSummary, ImportSummary, Progress, RejectedLine, RejectedLines};
 

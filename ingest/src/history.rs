@@ -4,7 +4,7 @@ use futures::TryStreamExt as _;
 use hashbrown::HashMap;
 use hindcast_model::tables::{ingested, workloads};
 use hindcast_model::{TableId, TimeRange, Timestamp, event_id};
-use hindcast_storage::{ReadError, Remote, RemoteColumn, RemoteSelect, Snapshot};
+use hindcast_storage::{ReadError, Remote, RemoteColumn, RemoteSelect, Segment, Snapshot};
 
 use arrow::array::RecordBatch;
 
@@ -27,24 +27,68 @@ pub(crate) struct LoadedSeen {
 const REMOTE_TIME: std::time::Duration = std::time::Duration::from_secs(60);
 const REMOTE_MEMORY: u64 = 2 << 30;
 
-/// Hands every batch of a table with a row in `range` to `each`: `columns` of segments, all columns of memory.
+/// Rows of a table, of this recorder or of those that share its lake.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    /// What is read; of other recorders' rows as well.
+    pub(crate) of: Of<'a>,
+}
+
+/// Whose rows a snapshot has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Of<'a> {
+    /// This recorder's.
+    This,
+    /// Those of all who share a lake: the others' are read.
+    Others(&'a Others),
+}
+
+/// The other recorders of a lake.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Others {
+    /// This recorder's name, which its folder has.
+    pub(crate) own: String,
+    /// Until when what a recorder noted of its progress can be believed, of those that were given up: what it had read
+    /// later may be recorded nowhere.
+    pub(crate) believed_until: HashMap<String, Timestamp>,
+}
+
+impl Rows<'_> {
+    /// The folder of the lake that a segment is in: its recorder's name.
+    fn recorder(segment: &Segment) -> String {
+        segment.path.parts().next().map(|part| part.as_ref().to_owned()).unwrap_or_default()
+    }
+}
+
+/// Hands every batch of a table with a row in `range` to `each`: `columns` of segments, all columns of memory. With each
+/// goes until when its recorder's word on its progress holds.
 async fn read(
-    snapshot: &Snapshot,
+    rows: Rows<'_>,
     table: TableId,
     range: TimeRange,
     columns: &[&str],
-    mut each: impl FnMut(&RecordBatch) + Send,
+    mut each: impl FnMut(&RecordBatch, Timestamp) + Send,
 ) -> Result<(), ReadError> {
+    let snapshot = rows.snapshot;
     for segment in snapshot.segments(table, range) {
+        let mut until = Timestamp::MAX;
+        if let Of::Others(others) = rows.of {
+            let recorder = Rows::recorder(&segment);
+            if recorder == others.own {
+                continue;
+            }
+            until = others.believed_until.get(&recorder).copied().unwrap_or(until);
+        }
         let mut batches = segment.scan(range, columns).await?;
         while let Some(records) = batches.try_next().await? {
-            each(&records);
+            each(&records, until);
         }
     }
     for batch in snapshot.memory(table, range) {
-        each(&batch.records);
+        each(&batch.records, Timestamp::MAX);
     }
-    read_remote(snapshot, table, range, columns, each).await
+    read_remote(snapshot, table, range, columns, |records| each(records, Timestamp::MAX)).await
 }
 
 /// The same of rows that have left the lake for ClickHouse, which has to be there: else nobody can tell what comes again
@@ -73,7 +117,7 @@ async fn read_remote(
 
 /// The keys recorded in the first of the `missing` minutes and in those that follow closely. Requires: sorted, not
 /// empty.
-pub(crate) async fn seen(snapshot: &Snapshot, missing: &[Minute]) -> Result<LoadedSeen, ReadError> {
+pub(crate) async fn seen(rows: Rows<'_>, missing: &[Minute]) -> Result<LoadedSeen, ReadError> {
     let Some(first) = missing.first().copied() else { return Ok(LoadedSeen { minutes: HashMap::new(), n_done: 0 }) };
     let table = first.table;
     let together: Vec<Minute> = missing
@@ -86,7 +130,7 @@ pub(crate) async fn seen(snapshot: &Snapshot, missing: &[Minute]) -> Result<Load
     let range = TimeRange::new(first.start(), last.end()).unwrap_or(TimeRange::ALL);
     let mut columns: Vec<&str> = event_id::columns(table).unwrap_or_default().to_vec();
     columns.push("uuid");
-    read(snapshot, table, range, &columns, |records| {
+    read(rows, table, range, &columns, |records, _until| {
         let batch = BatchKeys::of(table, records);
         for (time, key) in batch.times.iter().zip(batch.keys) {
             if let Some(keys) = minutes.get_mut(&Minute::of(table, *time)) {
@@ -99,14 +143,16 @@ pub(crate) async fn seen(snapshot: &Snapshot, missing: &[Minute]) -> Result<Load
 }
 
 /// How far each input was read: its latest row holds.
-pub(crate) async fn known(snapshot: &Snapshot) -> Result<Known, ReadError> {
+pub(crate) async fn known(from: &[Rows<'_>]) -> Result<Known, ReadError> {
     let mut rows: Vec<(i64, Reached)> = Vec::new();
     let mut latest: HashMap<(String, Option<u64>), usize> = HashMap::new();
     let columns: Vec<&str> = TableId::Ingested.columns().iter().map(|column| column.name).collect();
-    read(snapshot, TableId::Ingested, TimeRange::ALL, &columns, |records| {
+    let mut learn = |records: &RecordBatch, until: Timestamp| {
         let Ok(view) = ingested::View::new(records) else { return };
         for row in 0..view.n_rows() {
-            let Some((time, reached)) = reached(&view, row) else { continue };
+            let Some((time, reached)) = reached(&view, row).filter(|(time, _)| *time < until.as_nanos()) else {
+                continue;
+            };
             // One input by name and head; with each row it only moves forward.
             let name = (reached.source.clone(), reached.fingerprint.map(crate::file::known::Fingerprint::hash));
             match latest.get(&name).and_then(|index| rows.get_mut(*index)) {
@@ -118,8 +164,10 @@ pub(crate) async fn known(snapshot: &Snapshot) -> Result<Known, ReadError> {
                 }
             }
         }
-    })
-    .await?;
+    };
+    for part in from {
+        read(*part, TableId::Ingested, TimeRange::ALL, &columns, &mut learn).await?;
+    }
     rows.sort_by_key(|(time, reached)| (*time, reached.position));
     let mut known = Known::default();
     rows.into_iter().for_each(|(_, reached)| known.learn(reached));
@@ -154,7 +202,8 @@ fn reached(view: &ingested::View<'_>, row: usize) -> Option<(i64, Reached)> {
 pub(crate) async fn directory(snapshot: &Snapshot, mut directory: Directory) -> Result<Directory, ReadError> {
     let mut rows = Vec::new();
     let columns: Vec<&str> = TableId::Workloads.columns().iter().map(|column| column.name).collect();
-    read(snapshot, TableId::Workloads, TimeRange::ALL, &columns, |records| {
+    let own = Rows { snapshot, of: Of::This };
+    read(own, TableId::Workloads, TimeRange::ALL, &columns, |records, _until| {
         let Ok(view) = workloads::View::new(records) else { return };
         for row in 0..view.n_rows() {
             let text = |text: Option<&str>| text.map(str::to_owned);

@@ -7,11 +7,12 @@ mod append;
 mod owner;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use hindcast_model::{Batch, Clock, Kind, TableId, Timestamp};
 use hindcast_proto::RejectReason;
-use hindcast_storage::{AppendError, Lsn, ReadError, Store};
+use hindcast_storage::{AppendError, LakeError, Lsn, ReadError, Store};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, oneshot};
@@ -21,7 +22,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::PipelineConfig;
 use crate::directory::Directory;
 use crate::file::known::{Known, Reached};
-use crate::history;
+use crate::history::{self, Of, Others, Rows};
 use crate::metrics::Metrics;
 use crate::rename::rename;
 use crate::seen::{BatchKeys, Seen};
@@ -30,6 +31,9 @@ use crate::validate::{PushError, conform};
 
 /// The wait before a submission that was refused for the time being is made again.
 const RETRY_PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
+/// How far progress may be published ahead of the events it is about: they lie in other partitions. More only reads again
+/// what is known.
+const PROGRESS_AHEAD: std::time::Duration = std::time::Duration::from_secs(600);
 
 /// Why a submission was not recorded. Nothing of it was.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -91,6 +95,17 @@ impl IntakeError {
             Self::Submit(error) => error.kind(),
         }
     }
+}
+
+/// Why it could not be learned what others have recorded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LearnError {
+    /// The shared catalogue does not answer.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    /// Their rows cannot be read.
+    #[error("cannot read what others have recorded")]
+    Read(#[from] ReadError),
 }
 
 /// Why a pipeline could not be started.
@@ -196,8 +211,19 @@ struct Shared {
     metrics: Metrics,
     core: Core,
     sources: Mutex<BTreeMap<String, Source>>,
+    /// What all who share the lake have published, where sources are shared.
+    lake: OnceLock<SharedLake>,
+    /// Whether others may have recorded what is not in the keys that are held.
+    has_news: AtomicBool,
     stop: CancellationToken,
     tasks: TaskTracker,
+}
+
+/// The lake as all who share it see it.
+#[derive(Debug)]
+struct SharedLake {
+    view: Store,
+    others: Mutex<Others>,
 }
 
 /// The way of all events into the store. Clones share it.
@@ -221,7 +247,8 @@ impl Pipeline {
         let metrics = Metrics::new(registry);
         let snapshot = store.snapshot();
         let read = |table| move |source| StartError::Read { table, source };
-        let known = history::known(&snapshot).await.map_err(read(TableId::Ingested))?;
+        let own = Rows { snapshot: &snapshot, of: Of::This };
+        let known = history::known(&[own]).await.map_err(read(TableId::Ingested))?;
         let directory = Directory::new(config.max_directory_entries);
         let directory = history::directory(&snapshot, directory).await.map_err(read(TableId::Workloads))?;
         drop(snapshot);
@@ -238,6 +265,8 @@ impl Pipeline {
             metrics,
             core,
             sources: Mutex::new(BTreeMap::new()),
+            lake: OnceLock::new(),
+            has_news: AtomicBool::new(false),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
@@ -374,6 +403,46 @@ impl Pipeline {
     /// How far a stream was recorded.
     pub(crate) fn stream_reached(&self, source: &str) -> Option<Reached> {
         self.shared.core.known.lock().stream(source)
+    }
+
+    /// Tells repeats also from what the other recorders of a lake have published; `view` is that lake, `own` this recorder's
+    /// name in it.
+    pub(crate) fn share(&self, view: Store, own: String) {
+        let others = Mutex::new(Others { own, ..Others::default() });
+        if self.shared.lake.set(SharedLake { view, others }).is_err() {
+            tracing::debug!("the lake is shared already");
+        }
+    }
+
+    /// Learns what the other recorders have published by now: how far they read what is shared, and which events.
+    pub(crate) async fn learn_of_others(&self) -> Result<(), LearnError> {
+        let Some(lake) = self.shared.lake.get() else { return Ok(()) };
+        lake.view.refresh().await?;
+        let recorders = lake.view.status().lake.map(|lake| lake.recorders).unwrap_or_default();
+        let given_up = recorders.into_iter().filter(|recorder| recorder.retired_at.is_some());
+        let others = Others {
+            own: lake.others.lock().own.clone(),
+            believed_until: given_up
+                .map(|recorder| (recorder.recorder, recorder.named_until.saturating_sub(PROGRESS_AHEAD)))
+                .collect(),
+        };
+        let (own, all) = (self.shared.store.snapshot(), lake.view.snapshot());
+        let rows = [Rows { snapshot: &own, of: Of::This }, Rows { snapshot: &all, of: Of::Others(&others) }];
+        let known = history::known(&rows).await?;
+        *self.shared.core.known.lock() = known;
+        *lake.others.lock() = others;
+        self.shared.has_news.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// What was received until then, all who share the lake can read; `None` where none is shared.
+    pub(crate) fn published_until(&self) -> Option<Timestamp> {
+        self.shared.store.published_until()
+    }
+
+    /// The store that it records into.
+    pub(crate) fn store(&self) -> &Store {
+        &self.shared.store
     }
 
     /// The settings.

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod clickhouse;
+pub mod lake;
 
 use rusqlite::{Connection, TransactionBehavior};
 

@@ -8,9 +8,9 @@ mod moved;
 mod stats;
 
 pub(crate) use commit::{Commit, NewSegment};
-pub(crate) use load::{Loaded, SegmentRow, segments};
+pub(crate) use load::{Loaded, SegmentRow, segments, type_name, uuid as new_uuid};
 pub(crate) use moved::MovedRows;
-pub(crate) use stats::{ColumnStats, time_text};
+pub(crate) use stats::{ColumnStats, SegmentStats, time_text};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -74,6 +74,9 @@ pub(crate) struct TableIds {
     pub(crate) column_ids: Vec<i64>,
 }
 
+/// The numbers of every table.
+pub(crate) type Tables = BTreeMap<TableId, TableIds>;
+
 /// How far a segment's rows have been sent to ClickHouse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Shipment {
@@ -124,7 +127,7 @@ impl Shipment {
 pub(crate) struct Catalog {
     path: PathBuf,
     connection: Mutex<Connection>,
-    tables: BTreeMap<TableId, TableIds>,
+    tables: Tables,
     store_name: String,
 }
 
@@ -132,11 +135,30 @@ impl Catalog {
     /// Opens or creates the catalogue. `data_path` is what its paths are relative to, ending in a slash.
     pub(crate) fn open(path: &Path, data_path: &str, now: Timestamp) -> Result<(Self, Loaded), CatalogError> {
         let failed = |action| move |source| CatalogError::Sql { action, path: path.to_path_buf(), source };
-        let mut connection = Connection::open(path).map_err(failed("open"))?;
+        let connection = Connection::open(path).map_err(failed("open"))?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(failed("set up"))?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(failed("set up"))?;
         // A commit must be durable before the log is freed.
         connection.pragma_update(None, "synchronous", "FULL").map_err(failed("set up"))?;
+        Self::start(connection, path, data_path, now)
+    }
+
+    /// A catalogue of nothing, for a store that only answers.
+    pub(crate) fn in_memory(now: Timestamp) -> Result<Self, CatalogError> {
+        let path = Path::new(":memory:");
+        let connection = Connection::open_in_memory();
+        let connection =
+            connection.map_err(|source| CatalogError::Sql { action: "open", path: path.to_path_buf(), source })?;
+        Self::start(connection, path, "", now).map(|(catalog, _empty)| catalog)
+    }
+
+    fn start(
+        mut connection: Connection,
+        path: &Path,
+        data_path: &str,
+        now: Timestamp,
+    ) -> Result<(Self, Loaded), CatalogError> {
+        let failed = |action| move |source| CatalogError::Sql { action, path: path.to_path_buf(), source };
         hindcast_migrations::migrate(&mut connection, hindcast_migrations::CATALOG)
             .map_err(|source| CatalogError::Schema { path: path.to_path_buf(), source })?;
         let transaction = connection.transaction().map_err(failed("prepare"))?;
@@ -180,6 +202,11 @@ impl Catalog {
     /// Every file the catalogue knows of: of any snapshot, or waiting for deletion.
     pub(crate) fn all_paths(&self) -> Result<Vec<String>, CatalogError> {
         self.transact("read", expire::all_paths)
+    }
+
+    /// What is known of the columns of segments.
+    pub(crate) fn column_stats(&self, ids: &[SegmentId]) -> Result<BTreeMap<SegmentId, SegmentStats>, CatalogError> {
+        self.transact("read", |transaction| load::column_stats(transaction, &self.tables, ids))
     }
 
     /// The name of the store, which no other has, as long as it lives.

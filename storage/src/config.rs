@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::clickhouse::KeepConfig;
+use crate::lake::LakeConfig;
 use bytesize::ByteSize;
 use hindcast_model::Kind;
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,8 @@ pub struct Config {
     pub segments: SegmentConfig,
     /// How long rows are kept.
     pub retention: RetentionConfig,
+    /// A lake that several share.
+    pub lake: LakeConfig,
     /// A ClickHouse server that sealed rows are sent to.
     pub clickhouse: ClickHouseConfig,
 }
@@ -174,6 +177,7 @@ impl Default for Config {
             memory: MemoryConfig::default(),
             segments: SegmentConfig::default(),
             retention: RetentionConfig::default(),
+            lake: LakeConfig::default(),
             clickhouse: ClickHouseConfig::default(),
         }
     }
@@ -294,6 +298,11 @@ impl Config {
         matches!(url.scheme(), "file" | "s3" | "gs" | "az").then_some(url)
     }
 
+    /// Where the segments of all who share the lake are: what paths in its catalogue are relative to.
+    pub(crate) fn lake_path(&self) -> String {
+        format!("{}/", self.segments_url.trim_end_matches('/'))
+    }
+
     /// All problems at once.
     #[must_use]
     pub fn problems(&self) -> Vec<ConfigError> {
@@ -344,6 +353,9 @@ impl Config {
             "more than zero",
         );
         self.check_clickhouse(&mut check);
+        for (option, found, allowed) in self.lake.problems(&self.segments_url) {
+            check(false, option, found, allowed);
+        }
         for (option, found, allowed) in self.clickhouse.keep.problems(self.clickhouse.local_age) {
             check(false, option, found, allowed);
         }

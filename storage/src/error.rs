@@ -9,6 +9,7 @@ use hindcast_model::{Kind, SchemaError, TableId};
 use crate::catalog::CatalogError;
 use crate::clickhouse::ClickHouseError;
 use crate::ids::PartitionKey;
+use crate::lake::LakeError;
 use crate::log::LogError;
 use crate::seal::write::WriteError;
 use crate::tier::TierError;
@@ -50,6 +51,15 @@ pub enum OpenError {
     /// The segments cannot be reached.
     #[error(transparent)]
     Tier(#[from] TierError),
+    /// The shared catalogue is none that this build can use.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    /// A recorder of a shared lake has no name.
+    #[error("storage.lake.recorder is empty: every recorder of a lake has a name of its own")]
+    Nameless,
+    /// There is nothing to read: a store that only answers has no rows of its own.
+    #[error("a store that only answers needs storage.lake.catalog or storage.clickhouse.url, and not both")]
+    NothingToRead,
     /// What the log held could not be sealed although it has to be.
     #[error("cannot seal what the log holds")]
     Seal(#[source] SealError),
@@ -68,7 +78,10 @@ impl OpenError {
             Self::Locked { .. } => Kind::Busy,
             Self::Log { source, .. } => source.kind(),
             Self::Catalog(source) => source.kind(),
+            Self::Tier(TierError::Claimed { .. }) => Kind::Invalid,
             Self::Tier(_) => Kind::Unavailable,
+            Self::Lake(source) => source.kind(),
+            Self::Nameless | Self::NothingToRead => Kind::Invalid,
             Self::Seal(source) => source.kind(),
         }
     }
@@ -119,6 +132,9 @@ pub enum AppendError {
     /// The store is closed or closing. If it closed while the append was under way the append may have been recorded.
     #[error("the store is closed")]
     Closed,
+    /// The store only answers.
+    #[error("this server only answers: send rows to a recorder")]
+    ReadOnly,
 }
 
 impl AppendError {
@@ -126,11 +142,22 @@ impl AppendError {
     #[must_use]
     pub const fn kind(&self) -> Kind {
         match self {
-            Self::Schema { .. } | Self::Derived(_) | Self::TooLarge { .. } => Kind::Invalid,
+            Self::Schema { .. } | Self::Derived(_) | Self::TooLarge { .. } | Self::ReadOnly => Kind::Invalid,
             Self::MemoryFull { .. } => Kind::Busy,
             Self::Log { .. } | Self::Closed => Kind::Unavailable,
         }
     }
+}
+
+/// Why a source could not be given back.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleaseError {
+    /// What was read of it is not sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// What was read of it is not published.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
 }
 
 /// Why a segment could not be read.

@@ -16,6 +16,7 @@ mod error;
 mod fixtures;
 mod ids;
 pub mod inspect;
+mod lake;
 pub mod log;
 mod maintain;
 mod memory;
@@ -36,8 +37,11 @@ pub use clickhouse::{
     Unkept as ClickHouseUnkept,
 };
 pub use config::{Config, ConfigError, OnCorruption, ValidConfig};
-pub use error::{AppendError, MoveError, OpenError, ReadError, SealError};
+pub use error::{AppendError, MoveError, OpenError, ReadError, ReleaseError, SealError};
 pub use ids::{Hour, Lsn, PartitionKey, SegmentId};
+pub use lake::{
+    Claim, LakeConfig, LakeError, LakeStatus, LakeView, RecorderStatus, Share, SharedSource, lake_view, retire,
+};
 pub use maintain::MovedOut;
 pub use memory::{MemoryBatch, shrink_dictionary};
 pub use seal::rollup;

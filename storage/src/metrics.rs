@@ -32,6 +32,8 @@ pub(crate) struct Metrics {
     pub(crate) ship_waiting: Gauge,
     pub(crate) ship_set_aside: Gauge,
     pub(crate) shards_away: Gauge,
+    pub(crate) lake_errors: Counter,
+    pub(crate) lake_waiting: Gauge,
 }
 
 impl Metrics {
@@ -57,6 +59,11 @@ impl Metrics {
         counter("clickhouse_errors", "inserts and questions that ClickHouse did not take", &self.ship_errors);
         let lost = &self.ship_lost_rows;
         counter("clickhouse_lost_rows", "rows that ClickHouse had taken and lost, and that are sent again", lost);
+        counter(
+            "lake_errors",
+            "attempts to write to the shared catalogue, or to read it, that failed",
+            &self.lake_errors,
+        );
         let (backlog, waiting) = (self.ship_backlog.clone(), self.ship_waiting.clone());
         registry.register_with_unit("clickhouse_backlog", "segments that wait for ClickHouse", Unit::Bytes, backlog);
         registry.register("clickhouse_waiting_segments", "segments that wait for ClickHouse", waiting);
@@ -67,6 +74,11 @@ impl Metrics {
         );
         let away = "shards of ClickHouse that do not answer, whose rows are missing in answers";
         registry.register("clickhouse_shards_away", away, self.shards_away.clone());
+        registry.register(
+            "lake_waiting_segments",
+            "segments that came or left and that the shared catalogue does not say yet",
+            self.lake_waiting.clone(),
+        );
         registry.register_with_unit("log", "size of the log", Unit::Bytes, self.log_bytes.clone());
         registry.register_with_unit("memory", "memory of unsealed rows", Unit::Bytes, self.memory_bytes.clone());
         registry.register("log_queue_appends", "appends waiting for the log", self.log_queue.clone());

@@ -2,6 +2,7 @@
 
 use hindcast_model::{TableId, Timestamp};
 
+use crate::LakeStatus;
 use crate::ids::Lsn;
 use crate::snapshot::TableStats;
 
@@ -36,6 +37,8 @@ pub struct StoreStatus {
     pub clickhouse_lacking: Vec<String>,
     /// Segments that are kept from ClickHouse until somebody acts, and why.
     pub clickhouse_set_aside: Vec<String>,
+    /// How the lake fares that is shared with others; `None` where none is.
+    pub lake: Option<LakeStatus>,
     /// Files the catalogue names and the object store does not have.
     pub missing_segments: Vec<String>,
     /// Bytes that were cut off the log when the store was opened: an append that was never acknowledged.

@@ -17,8 +17,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::config::ValidConfig;
-use crate::error::{AppendError, MoveError, OpenError, SealError};
+use crate::error::{AppendError, MoveError, OpenError, ReleaseError, SealError};
 use crate::ids::Lsn;
+use crate::lake::{LakeError, Share};
 use crate::log::fs::{LogFs, RealFs};
 use crate::log::payload;
 use crate::log::writer::Payload;
@@ -72,6 +73,10 @@ impl Store {
     /// As [`Store::open`].
     pub async fn open_on(config: ValidConfig, clock: Arc<dyn Clock>, fs: Arc<dyn LogFs>) -> Result<Self, OpenError> {
         let opened = blocking(move || open::open(config, clock, fs)).await?;
+        let lake = match opened.shared.config.lake.is_on() {
+            true => Some(crate::lake::first_connect(&opened.shared).await?),
+            false => None,
+        };
         let tracker = TaskTracker::new();
         let cancel = CancellationToken::new();
         let queue_len = opened.shared.config.log.queue_len;
@@ -80,6 +85,9 @@ impl Store {
         tracker.spawn_blocking(move || log_task::run(&shared, writer, commands));
         tracker.spawn(background::seal_loop(Arc::clone(&opened.shared), log.downgrade(), cancel.clone()));
         tracker.spawn(background::maintain_loop(Arc::clone(&opened.shared), cancel.clone()));
+        if let Some(publisher) = lake {
+            tracker.spawn(crate::lake::publish_loop(Arc::clone(&opened.shared), publisher, cancel.clone()));
+        }
         if opened.shared.has_clickhouse() {
             crate::clickhouse::watch::first_look(&opened.shared).await;
             tracker.spawn(crate::clickhouse::watch::watch_loop(Arc::clone(&opened.shared), cancel.clone()));
@@ -87,6 +95,35 @@ impl Store {
         }
         let guard = cancel.clone().drop_guard();
         Ok(Self(Arc::new(Inner { shared: opened.shared, log, tracker, cancel, _cancel_on_drop: guard })))
+    }
+
+    /// Opens what others wrote, to answer from it: no directory, no log, nothing is written. It reads a shared lake, or a
+    /// ClickHouse server.
+    ///
+    /// # Errors
+    /// Neither or both are configured, or what is there is from a later build.
+    pub async fn open_read_only(config: ValidConfig, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let shared = blocking(move || open::read_only(config, clock)).await?;
+        let tracker = TaskTracker::new();
+        let cancel = CancellationToken::new();
+        if shared.config.lake.is_on() {
+            crate::lake::first_read(&shared).await?;
+            tracker.spawn(crate::lake::read_loop(Arc::clone(&shared), cancel.clone()));
+        }
+        if shared.has_clickhouse() {
+            crate::clickhouse::watch::first_look(&shared).await;
+            tracker.spawn(crate::clickhouse::watch::watch_loop(Arc::clone(&shared), cancel.clone()));
+        }
+        // Nobody takes from this queue: an append is refused before.
+        let (log, _nobody) = mpsc::channel(1);
+        let guard = cancel.clone().drop_guard();
+        Ok(Self(Arc::new(Inner { shared, log, tracker, cancel, _cancel_on_drop: guard })))
+    }
+
+    /// Whether it only answers.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.0.shared.is_read_only()
     }
 
     /// Makes batches durable and visible. On return the rows survive a crash and are in every later snapshot.
@@ -106,6 +143,9 @@ impl Store {
 
     async fn append_counted(&self, append: Append) -> Result<Receipt, AppendError> {
         let shared = &self.0.shared;
+        if shared.is_read_only() {
+            return Err(AppendError::ReadOnly);
+        }
         let n_rows = append.batches.iter().map(Batch::n_rows).sum();
         if n_rows == 0 {
             return Ok(Receipt { lsn: shared.state.read().lsn, n_rows });
@@ -181,6 +221,40 @@ impl Store {
         maintain::move_in(&self.0.shared, before, tell).await
     }
 
+    /// Claims of `sources` that nobody reads a fair share for this recorder of a shared lake, and says which of those it
+    /// has, `held`, are too many.
+    ///
+    /// # Errors
+    /// The shared catalogue does not answer, or the recorder was retired.
+    pub async fn share_sources(&self, sources: &[String], held: &[String]) -> Result<Share, LakeError> {
+        crate::lake::lease::balance(&self.0.shared.config.lake, sources, held).await
+    }
+
+    /// Gives back a source that is not read here any more, once all that was read of it is published.
+    ///
+    /// # Errors
+    /// Rows cannot be sealed or published; the source stays with this recorder.
+    pub async fn release_source(&self, source: &str) -> Result<(), ReleaseError> {
+        self.seal_all().await?;
+        crate::lake::publish_now(&self.0.shared).await?;
+        crate::lake::lease::release(&self.0.shared.config.lake, Some(&[source.to_owned()])).await?;
+        Ok(())
+    }
+
+    /// Takes over what is in the shared lake by now, for a store that only answers.
+    ///
+    /// # Errors
+    /// The shared catalogue does not answer.
+    pub async fn refresh(&self) -> Result<(), LakeError> {
+        crate::lake::read_now(&self.0.shared).await
+    }
+
+    /// What was received until then, the shared lake has; `None` where none is, or before it has answered.
+    #[must_use]
+    pub fn published_until(&self) -> Option<Timestamp> {
+        self.0.shared.published.until()
+    }
+
     /// What the store says of itself.
     #[must_use]
     pub fn status(&self) -> StoreStatus {
@@ -206,6 +280,9 @@ impl Store {
         self.0.cancel.cancel();
         self.0.tracker.close();
         self.0.tracker.wait().await;
+        if self.0.shared.config.lake.is_on() && !self.is_read_only() {
+            crate::lake::publish_last(&self.0.shared).await;
+        }
         self.0.shared.close_tail();
         sealed
     }

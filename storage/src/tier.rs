@@ -52,12 +52,41 @@ pub enum TierError {
         #[source]
         source: object_store::Error,
     },
+    /// Another store writes there.
+    #[error("segments in {place} are those of another store: a store deletes there what it does not know")]
+    Claimed {
+        /// Where.
+        place: String,
+    },
 }
 
+/// The object that says whose a place is.
+const MARK: &str = "hindcast-store";
+
 impl Tier {
-    /// The tier a configuration names.
+    /// The tier a configuration names: in a lake that others share, the folder of this recorder.
     pub(crate) fn open(config: &Config, fs: Arc<dyn LogFs>) -> Result<Self, TierError> {
-        match config.object_store_url() {
+        let mut url = config.object_store_url();
+        if let Some(url) = url.as_mut().filter(|_| config.lake.is_on()) {
+            let path = format!("{}/{}", url.path().trim_end_matches('/'), config.lake.recorder);
+            url.set_path(&path);
+        }
+        Self::of(config, url, fs)
+    }
+
+    /// All of a lake that others write to; without one a place where nothing is.
+    pub(crate) fn read_only(config: &Config, fs: Arc<dyn LogFs>) -> Result<Self, TierError> {
+        match config.object_store_url().filter(|_| config.lake.is_on()) {
+            Some(url) => Self::of(config, Some(url), fs),
+            None => {
+                let store = Arc::new(object_store::memory::InMemory::new());
+                Ok(Self { store, local: None, fs, data_path: String::new() })
+            }
+        }
+    }
+
+    fn of(config: &Config, url: Option<Url>, fs: Arc<dyn LogFs>) -> Result<Self, TierError> {
+        match url {
             Some(url) if url.scheme() != "file" => Self::remote(&url, fs),
             Some(url) => Self::at(url.to_file_path().unwrap_or_else(|()| PathBuf::from(url.path())), fs),
             None => Self::at(config.data_dir.join("segments"), fs),
@@ -89,6 +118,26 @@ impl Tier {
         };
         let data_path = format!("{}/", url.as_str().trim_end_matches('/'));
         Ok(Self { store, local: None, fs, data_path })
+    }
+
+    /// Takes a place for a store, for good. What lies there belongs to one store alone.
+    pub(crate) fn claim(&self, store: &str) -> Result<(), TierError> {
+        let mark = Path::from(MARK);
+        let failed = |source| TierError::Remote { action: "claim", path: format!("{}{MARK}", self.data_path), source };
+        let claimed = async {
+            let options = object_store::PutOptions::from(object_store::PutMode::Create);
+            match self.store.put_opts(&mark, store.to_owned().into(), options).await {
+                Ok(_) => return Ok(store.to_owned()),
+                Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            let found = self.store.get(&mark).await?.bytes().await?;
+            Ok(String::from_utf8_lossy(&found).into_owned())
+        };
+        match Handle::current().block_on(claimed).map_err(failed)? {
+            found if found.trim() == store => Ok(()),
+            _other => Err(TierError::Claimed { place: self.data_path.clone() }),
+        }
     }
 
     /// Writes a file; it is durable and whole on return. What is there is replaced.

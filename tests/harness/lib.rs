@@ -11,6 +11,7 @@ pub mod flight;
 pub mod http;
 pub mod measure;
 mod pause;
+pub mod postgres;
 pub mod repository;
 mod server;
 pub mod skip;

@@ -50,19 +50,32 @@ impl Server {
         Ok(server)
     }
 
+    /// Starts a server that keeps nothing and answers from what others wrote, and waits until it answers. What it says
+    /// is kept beside that path.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_read_only(name: &Path, options: &Options) -> Result<Self> {
+        let mut server = Self::run(&["serve", "--read-only"], name, options)?;
+        server.wait_until_ready()?;
+        Ok(server)
+    }
+
     /// Starts a server on that data directory and does not wait for it.
     ///
     /// # Errors
     /// It cannot be started.
     pub fn spawn(data_dir: &Path, options: &Options) -> Result<Self> {
+        Self::run(&["up", "--data-dir", &data_dir.display().to_string()], data_dir, options)
+    }
+
+    fn run(arguments: &[&str], data_dir: &Path, options: &Options) -> Result<Self> {
         let (http, grpc) = (free_port()?, free_port()?);
         let log = log_path(data_dir);
         let stderr = File::options().create(true).append(true).open(&log).context("cannot write the server's log")?;
         let mut command = tool::hindcast()?;
         command
-            .arg("up")
-            .arg("--data-dir")
-            .arg(data_dir)
+            .args(arguments)
             .args(["--http", &format!("127.0.0.1:{http}"), "--grpc", &format!("127.0.0.1:{grpc}")])
             .args(&options.arguments)
             .envs(options.environment.iter().map(|(name, value)| (name, value)))

@@ -26,7 +26,7 @@ fn recipe(n_flows: u64) -> Recipe {
     }
 }
 
-fn script(python: &Path, name: &str) -> Command {
+pub(crate) fn script(python: &Path, name: &str) -> Command {
     let mut command = Command::new(python);
     command.arg(root().join("tests/python").join(name)).env("PYTHONDONTWRITEBYTECODE", "1");
     command

@@ -8,7 +8,7 @@ use hindcast_model::TableId;
 use hindcast_tests::clickhouse::ClickHouse;
 use hindcast_tests::flight::{Pusher, encode};
 use hindcast_tests::tool::{hindcast, run, run_hindcast};
-use hindcast_tests::{Server, http, wait_until};
+use hindcast_tests::{Options, Server, http, wait_until};
 use tempfile::tempdir;
 
 use crate::crash::rows;
@@ -74,8 +74,9 @@ async fn rows_of_all_shards_are_one_answer() {
         assert_eq!(clickhouse.ask("SELECT count() FROM hindcast_all.flows").unwrap(), "4000");
     }
 
-    // A query server without rows of its own, and a recorder that has the half of them.
-    let server = start(&folder.path().join("asking"), &first);
+    // A server that keeps nothing, and a recorder that has the half of them.
+    let options = Options { environment: environment(&first), ..Options::default() };
+    let server = Server::start_read_only(&folder.path().join("asking"), &options).unwrap();
     let count = |server: &Server| asked(server, "SELECT count(*) FROM flows");
     for server in [&server, &recorders[0], &recorders[1]] {
         wait("rows of a shard are not seen", || count(server) == 4000);

@@ -129,6 +129,7 @@ pub(crate) async fn follow(
     table: TableId,
     filter: Filter,
 ) -> Result<BoxStream<'static, Piece>, Fault> {
+    check_arrivals(doors)?;
     check_columns(table, &filter)?;
     Ok(pieces_of(arrivals(doors.engine.follow_from_now(table, filter))))
 }
@@ -138,6 +139,7 @@ pub(crate) async fn events_then_follow(
     doors: &Arc<Doors>,
     question: Question,
 ) -> Result<BoxStream<'static, Piece>, Fault> {
+    check_arrivals(doors)?;
     Ok(pieces_of(arrivals(doors.engine.events_then_follow(question.query()).await?)))
 }
 
@@ -148,12 +150,21 @@ pub(crate) async fn follow_positions(
     filter: Filter,
     behind: Option<u64>,
 ) -> Result<BoxStream<'static, Result<Followed, Fault>>, Fault> {
+    check_arrivals(doors)?;
     check_columns(table, &filter)?;
     let stream = match behind {
         None => doors.engine.follow_from_now(table, filter),
         Some(lsn) => doors.engine.follow(table, filter, Lsn::new(lsn)).await?,
     };
     Ok(arrivals(stream))
+}
+
+/// Nothing arrives at a server that only answers.
+fn check_arrivals(doors: &Doors) -> Result<(), Fault> {
+    match doors.engine.store().is_read_only() {
+        true => Err(QueryError::Invalid("this server only answers: follow events at a recorder".to_owned()).into()),
+        false => Ok(()),
+    }
 }
 
 /// A filter with columns that the table does not have matches nothing and would never end.

@@ -20,7 +20,7 @@ Options come from: defaults < --config FILE < HINDCAST_SECTION_OPTION variables 
 pub struct UpArgs {
     /// What `serve` takes too.
     #[command(flatten)]
-    pub serve: ServeArgs,
+    pub doors: DoorsArgs,
     /// Do not try to start the kernel sensors of this host
     #[arg(long)]
     pub no_sensors: bool,
@@ -31,8 +31,23 @@ pub struct UpArgs {
 #[command(after_help = "\
 Examples:
   hindcast serve --data-dir /var/lib/hindcast
-  hindcast serve --data-dir ./yesterday --http 127.0.0.1:7272 --grpc 127.0.0.1:4246")]
+  hindcast serve --data-dir ./yesterday --http 127.0.0.1:7272 --grpc 127.0.0.1:4246
+  hindcast serve --read-only --config /etc/hindcast/query.toml
+
+With --read-only as many of them as are wanted answer side by side, without a data directory, from the lake that
+recorders share ([storage.lake]) or from ClickHouse ([storage.clickhouse]).")]
 pub struct ServeArgs {
+    /// Data directory, addresses and configuration.
+    #[command(flatten)]
+    pub doors: DoorsArgs,
+    /// Keep nothing: answer from the lake that recorders share, or from ClickHouse
+    #[arg(long, conflicts_with = "data_dir")]
+    pub read_only: bool,
+}
+
+/// What every command with doors takes.
+#[derive(Debug, Args)]
+pub struct DoorsArgs {
     /// Where data lie [default: ./hindcast-data] [env: HINDCAST_DATA_DIR]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use hindcast_storage::Store;
 
@@ -14,7 +13,7 @@ use crate::human;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
     /// Where data lie.
-    pub(super) data_dir: PathBuf,
+    pub(super) data: String,
     /// What they hold: table, rows, from when to when.
     pub(super) held: Vec<String>,
     /// What is recorded, one a line.
@@ -40,9 +39,12 @@ impl Facts {
         (http, grpc): (SocketAddr, SocketAddr),
     ) -> Self {
         let mut facts = Self {
-            data_dir: settings.storage.data_dir.clone(),
+            data: place(&settings.storage, recording),
             held: held(store),
-            recording: vec![format!("what is pushed over Arrow Flight to {grpc}")],
+            recording: match recording {
+                Recording::Nothing => Vec::new(),
+                _ => vec![format!("what is pushed over Arrow Flight to {grpc}")],
+            },
             not_recording: Vec::new(),
             http: Some(http),
             grpc: Some(grpc),
@@ -51,6 +53,9 @@ impl Facts {
         };
         match recording {
             Recording::Nothing => {
+                facts.not_recording.push("record anything: this is `serve --read-only`".to_owned());
+            }
+            Recording::Pushes => {
                 facts.not_recording.push("record anything else: this is `serve`; `up` starts the sources".to_owned());
             }
             Recording::Sources { wants_sensors } => {
@@ -72,6 +77,21 @@ impl Facts {
     }
 }
 
+/// Where data lie.
+fn place(storage: &hindcast_storage::Config, recording: Recording) -> String {
+    let lake = format!("the lake in {}", storage.segments_url);
+    match recording {
+        Recording::Nothing if storage.lake.is_on() => lake,
+        Recording::Nothing => {
+            format!("ClickHouse at {}, database {}", storage.clickhouse.url, storage.clickhouse.database)
+        }
+        _ if storage.lake.is_on() => {
+            format!("{}, published as {} in {lake}", storage.data_dir.display(), storage.lake.recorder)
+        }
+        _ => storage.data_dir.display().to_string(),
+    }
+}
+
 /// What the store holds, one line a table that has rows.
 fn held(store: &Store) -> Vec<String> {
     let tables = store.status().tables;
@@ -87,7 +107,7 @@ fn held(store: &Store) -> Vec<String> {
 /// The announcement.
 pub(super) fn text(facts: &Facts) -> String {
     let mut text = format!("hindcast {}\n", env!("CARGO_PKG_VERSION"));
-    line(&mut text, "data", &facts.data_dir.display().to_string());
+    line(&mut text, "data", &facts.data);
     lines(&mut text, "holds", &facts.held);
     lines(&mut text, "records", &facts.recording);
     lines(&mut text, "does not", &facts.not_recording);

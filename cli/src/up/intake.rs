@@ -4,10 +4,27 @@ use std::collections::BTreeMap;
 
 use hindcast_ingest as ingest;
 use hindcast_ingest::Pipeline;
+use hindcast_storage::AppendError;
 use hindcast_web_api::{BoxFuture, Intake, Push, PushError, PushReceipt, SourceState, SourceStatus};
 
 /// The wire of a source that no configuration names.
 const PUSHED: &str = "flight";
+
+/// What a server that only answers has in the recorder's place.
+#[derive(Debug)]
+pub(super) struct NoIntake;
+
+impl Intake for NoIntake {
+    fn push(&self, _push: Push) -> BoxFuture<'_, Result<PushReceipt, PushError>> {
+        let refused =
+            PushError { kind: AppendError::ReadOnly.kind(), text: AppendError::ReadOnly.to_string(), source: None };
+        Box::pin(async { Err(refused) })
+    }
+
+    fn sources(&self) -> Vec<SourceStatus> {
+        Vec::new()
+    }
+}
 
 /// The pipeline, as the doors see it.
 #[derive(Debug)]

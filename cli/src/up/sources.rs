@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use hindcast_ingest::file::{BucketReader, Follower};
+use hindcast_ingest::file::{BucketReader, Follower, SharedBuckets};
 use hindcast_ingest::{Config, Pipeline, hubble_client, tetragon_client};
 use hindcast_model::report;
+use hindcast_storage::Store;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,7 +23,9 @@ impl Sources {
     }
 
     /// Starts every source of the configuration.
-    pub(super) fn start(pipeline: &Pipeline, config: &Config) -> Self {
+    ///
+    /// `lake` is the lake as all who share it see it, with this recorder's name: for buckets that are shared.
+    pub(super) fn start(pipeline: &Pipeline, config: &Config, lake: Option<(Store, String)>) -> Self {
         let sources = Self::none();
         for follow in &config.follow {
             let follower = Follower::new(pipeline.clone(), follow.clone(), sources.cancel.clone());
@@ -33,7 +36,12 @@ impl Sources {
                 }
             });
         }
-        for bucket in &config.bucket {
+        if let Some((view, own)) = lake {
+            let buckets = config.bucket.iter().filter(|bucket| bucket.shared).cloned();
+            let shared = SharedBuckets::new(pipeline.clone(), buckets, view, own, sources.cancel.clone());
+            sources.tasks.spawn(shared.run());
+        }
+        for bucket in config.bucket.iter().filter(|bucket| !bucket.shared) {
             let reader = BucketReader::new(pipeline.clone(), bucket.clone(), sources.cancel.clone());
             let name = bucket.source_name();
             sources.tasks.spawn(async move {
@@ -73,7 +81,10 @@ pub(super) fn kinds(config: &Config) -> BTreeMap<String, &'static str> {
 /// What the sources record, one line each.
 pub(super) fn describe(config: &Config) -> Vec<String> {
     let followed = config.follow.iter().map(|follow| format!("files {}, as they grow", follow.paths.join(", ")));
-    let buckets = config.bucket.iter().map(|bucket| format!("recordings in {}", bucket.url));
+    let buckets = config.bucket.iter().map(|bucket| {
+        let how = if bucket.shared { ", shared with other recorders" } else { "" };
+        format!("recordings in {}{how}", bucket.url)
+    });
     let hubble = config.hubble.iter().map(|hubble| format!("flows of Hubble at {}", hubble.connect.address));
     let tetragon = config.tetragon.iter().map(|tetragon| format!("events of Tetragon at {}", tetragon.connect.address));
     followed.chain(buckets).chain(hubble).chain(tetragon).collect()

@@ -43,6 +43,8 @@ struct Seen {
     /// Whether all of it is recorded, so that it can be removed.
     is_kept_whole: bool,
     n_attempts: u32,
+    /// When it was read.
+    read_at: Timestamp,
 }
 
 impl BucketReader {
@@ -123,7 +125,7 @@ impl BucketReader {
         for (object, file) in new.into_iter().zip(&summary.files) {
             let before = self.seen.get(&object.key).filter(|seen| seen.object == object);
             let n_attempts = before.map_or(0, |seen| seen.n_attempts) + 1;
-            let seen = seen(object, file, n_attempts);
+            let seen = seen(object, file, n_attempts, self.pipeline.now());
             match &file.state {
                 FileState::Failed { error } | FileState::Truncated { error, .. } => self.tell(&file.source, error),
                 FileState::NotEvents { first_line, .. } => {
@@ -138,7 +140,12 @@ impl BucketReader {
 
     /// Removes objects that were written before `before` and are recorded whole.
     async fn remove(&mut self, objects: &Objects, before: Timestamp) -> Result<(), SubmitError> {
+        // Whoever reads a shared bucket next must find what is only in this recorder's log.
+        let is_for_all = |seen: &Seen| {
+            !self.config.shared || self.pipeline.published_until().is_some_and(|until| seen.read_at < until)
+        };
         let due = self.seen.values().filter(|seen| seen.is_kept_whole && seen.object.modified < before);
+        let due = due.filter(|seen| is_for_all(seen));
         let due: Vec<Object> = due.map(|seen| seen.object.clone()).collect();
         for object in due {
             let (bucket, gone) = (objects.clone(), object.clone());
@@ -165,7 +172,7 @@ impl BucketReader {
 }
 
 /// What reading an object came to.
-fn seen(object: Object, file: &FileSummary, n_attempts: u32) -> Seen {
+fn seen(object: Object, file: &FileSummary, n_attempts: u32, read_at: Timestamp) -> Seen {
     let is_done = match &file.state {
         FileState::Complete | FileState::Unchanged | FileState::Empty | FileState::NotEvents { .. } => true,
         FileState::Truncated { .. } => n_attempts >= MAX_ATTEMPTS,
@@ -174,7 +181,7 @@ fn seen(object: Object, file: &FileSummary, n_attempts: u32) -> Seen {
     // A line that was refused is nowhere else.
     let has_all = file.tally.rejected == 0 && file.rejected_before == 0;
     let is_kept_whole = has_all && matches!(file.state, FileState::Complete | FileState::Unchanged);
-    Seen { object, is_done, is_kept_whole, n_attempts }
+    Seen { object, is_done, is_kept_whole, n_attempts, read_at }
 }
 
 /// Runs what waits for the store on a thread for that.

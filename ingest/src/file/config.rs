@@ -122,6 +122,8 @@ pub struct BucketConfig {
     /// line was rejected stays.
     #[serde(with = "humantime_serde")]
     pub delete_after: Option<Duration>,
+    /// Whether the recorders of a lake share it: one of them reads it at a time. All of them name it alike.
+    pub shared: bool,
     /// A line larger than this is rejected without being held in memory.
     pub max_line_size: ByteSize,
 }
@@ -133,6 +135,7 @@ impl Default for BucketConfig {
             url: String::new(),
             poll_interval: Duration::from_secs(30),
             delete_after: None,
+            shared: false,
             max_line_size: ByteSize::mib(16),
         }
     }

@@ -1,6 +1,7 @@
 //! One append: which rows are new, what they teach, and the log.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arrow::array::BooleanArray;
@@ -10,7 +11,7 @@ use hindcast_storage::{Append, AppendError, Receipt};
 
 use super::{Core, Job, Outcome, Prepared, Shared, SubmitError};
 use crate::file::known::Reached;
-use crate::history;
+use crate::history::{self, Of, Rows};
 use crate::progress;
 use crate::seen::{Minute, Seen};
 use crate::source::{Settled, SourceState};
@@ -77,6 +78,10 @@ fn prepared(jobs: &[Job]) -> impl Iterator<Item = &Prepared> {
 
 /// Makes sure that all minutes the rows lie in are held.
 async fn load(shared: &Shared, jobs: &[Job]) -> Result<(), SubmitError> {
+    if shared.has_news.swap(false, Ordering::AcqRel) {
+        // Between two appends: what was admitted is recorded, and is found again.
+        *shared.core.seen.lock() = Seen::new(shared.config.max_seen_keys);
+    }
     let mut minutes = Vec::new();
     for prepared in prepared(jobs) {
         prepared.keys.minutes(prepared.batch.table, &mut minutes);
@@ -90,10 +95,18 @@ async fn load(shared: &Shared, jobs: &[Job]) -> Result<(), SubmitError> {
         return Ok(());
     }
     let snapshot = shared.store.snapshot();
+    let lake = shared.lake.get().map(|lake| (lake.view.snapshot(), lake.others.lock().clone()));
     shared.metrics.seen_loads.inc_by(missing.len() as u64);
     let mut rest = missing.as_slice();
     while !rest.is_empty() {
-        let loaded = history::seen(&snapshot, rest).await.map_err(SubmitError::Look)?;
+        let own = Rows { snapshot: &snapshot, of: Of::This };
+        let mut loaded = history::seen(own, rest).await.map_err(SubmitError::Look)?;
+        if let Some((snapshot, others)) = &lake {
+            let theirs = Rows { snapshot, of: Of::Others(others) };
+            for (minute, keys) in history::seen(theirs, rest).await.map_err(SubmitError::Look)?.minutes {
+                loaded.minutes.entry(minute).or_default().extend(keys);
+            }
+        }
         let mut seen = shared.core.seen.lock();
         for (minute, keys) in loaded.minutes {
             if !seen.holds(minute) {

@@ -1,12 +1,10 @@
 //! One commit: files come and go, and the log moves on, all at once.
 
-use std::collections::BTreeMap;
-
 use hindcast_model::{TableId, Timestamp};
 use rusqlite::{Transaction, params};
 
 use super::moved::{MovedRows, forget, note};
-use super::{Begun, ColumnStats, Shipment, TableIds, time_text};
+use super::{Begun, ColumnStats, Shipment, TableIds, Tables, time_text};
 use crate::ids::{Lsn, PartitionKey, SegmentId, time_column};
 
 /// A file that joins the catalogue.
@@ -47,8 +45,6 @@ pub(crate) struct Commit<'a> {
     /// Positions up to here were given out.
     pub(crate) last_lsn: Lsn,
 }
-
-type Tables = BTreeMap<TableId, TableIds>;
 
 pub(super) fn apply(transaction: &Transaction<'_>, tables: &Tables, commit: &Commit<'_>) -> rusqlite::Result<()> {
     let snapshot: i64 =

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::moved::{self, MovedRows};
-use super::{Begun, Shipment, TableIds, time_text};
+use super::{Begun, ColumnStats, SegmentStats, Shipment, TableIds, Tables, time_text};
 use crate::ids::{Hour, Lsn, PartitionKey, SegmentId};
 
 /// A segment the catalogue names.
@@ -65,11 +65,7 @@ pub(crate) const fn type_name(kind: ColumnKind) -> &'static str {
 }
 
 /// Makes the catalogue name every table and column of this build, and the data path.
-pub(super) fn declare(
-    transaction: &Transaction<'_>,
-    data_path: &str,
-    now: Timestamp,
-) -> rusqlite::Result<BTreeMap<TableId, TableIds>> {
+pub(super) fn declare(transaction: &Transaction<'_>, data_path: &str, now: Timestamp) -> rusqlite::Result<Tables> {
     let is_new: bool =
         transaction.query_row("SELECT NOT EXISTS (SELECT 1 FROM ducklake_snapshot)", [], |row| row.get(0))?;
     if is_new {
@@ -102,7 +98,7 @@ fn create(transaction: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<()>
 }
 
 /// An identifier in the form of a UUID of version 8 that differs between stores and between names.
-fn uuid(now: Timestamp, name: &str) -> String {
+pub(crate) fn uuid(now: Timestamp, name: &str) -> String {
     let hash = xxh3_128_with_seed(name.as_bytes(), now.as_nanos().unsigned_abs());
     let hash = hash & !(0xf_u128 << 76) & !(0x3_u128 << 62) | (0x8_u128 << 76) | (0x2_u128 << 62);
     let hex = format!("{hash:032x}");
@@ -275,6 +271,33 @@ pub(super) fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
     loaded.shipments = shipments.collect::<rusqlite::Result<_>>()?;
     loaded.moved = moved::load(connection)?;
     Ok(loaded)
+}
+
+/// What is known of the columns of segments; nothing of those that the catalogue does not name.
+pub(super) fn column_stats(
+    transaction: &Transaction<'_>,
+    tables: &Tables,
+    ids: &[SegmentId],
+) -> rusqlite::Result<BTreeMap<SegmentId, SegmentStats>> {
+    let mut positions: BTreeMap<(i64, i64), usize> = BTreeMap::new();
+    for table in tables.values() {
+        let columns = table.column_ids.iter().enumerate();
+        positions.extend(columns.map(|(position, column_id)| ((table.table_id, *column_id), position)));
+    }
+    let mut statement = transaction.prepare_cached(
+        "SELECT table_id, column_id, column_size_bytes, value_count, null_count, min_value, max_value
+         FROM ducklake_file_column_stats WHERE data_file_id = ?1",
+    )?;
+    let mut found = BTreeMap::new();
+    for id in ids {
+        let rows = statement.query_map([id.get()], |row| {
+            let Some(column) = positions.get(&(row.get(0)?, row.get(1)?)).copied() else { return Ok(None) };
+            let (n_bytes, n_values, n_nulls) = (row.get(2)?, row.get(3)?, row.get(4)?);
+            Ok(Some(ColumnStats { column, n_bytes, n_values, n_nulls, min: row.get(5)?, max: row.get(6)? }))
+        })?;
+        found.insert(*id, rows.filter_map(Result::transpose).collect::<rusqlite::Result<_>>()?);
+    }
+    Ok(found)
 }
 
 /// The segments of the latest snapshot.

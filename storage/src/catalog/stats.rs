@@ -14,6 +14,9 @@ pub(crate) struct ColumnStats {
     pub(crate) max: Option<String>,
 }
 
+/// What the catalogue keeps of the columns of one file.
+pub(crate) type SegmentStats = Vec<ColumnStats>;
+
 /// An instant as DuckDB writes a `timestamptz`: microseconds, cut as DuckDB cuts nanoseconds when it reads them.
 /// Six digits always, so that texts sort as their times do.
 pub(crate) fn time_text(time: Timestamp) -> String {

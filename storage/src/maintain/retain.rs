@@ -150,7 +150,9 @@ pub(super) fn sweep(shared: &Shared) -> Result<(), SealError> {
     };
     let mut deleted = Vec::new();
     for (id, path) in shared.catalog.scheduled()? {
-        if !in_use.contains(&id) {
+        // Who shares the lake may still read what its catalogue names.
+        let is_named = shared.config.lake.is_on() && !shared.published.is_forgotten(id);
+        if !in_use.contains(&id) && !is_named {
             shared.tier.delete(&Path::from(path))?;
             deleted.push(id);
         }

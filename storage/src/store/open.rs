@@ -14,7 +14,8 @@ use super::shared::{Faults, Shared};
 use crate::catalog::{Catalog, Loaded};
 use crate::config::ValidConfig;
 use crate::error::{OpenError, SealError};
-use crate::log::fs::LogFs;
+use crate::lake::Published;
+use crate::log::fs::{LogFs, RealFs};
 use crate::log::reader::{Recovered, Recovery};
 use crate::log::writer::LogWriter;
 use crate::log::{Damage, LogError, payload};
@@ -39,12 +40,51 @@ pub(crate) fn open(config: ValidConfig, clock: Arc<dyn Clock>, fs: Arc<dyn LogFs
             source,
         })?;
     }
+    if config.lake.is_on() && config.lake.recorder.is_empty() {
+        return Err(OpenError::Nameless);
+    }
     let lock = DirLock::take(&config.data_dir)?;
     let tier = Tier::open(&config, Arc::clone(&fs))?;
     let (catalog, loaded) = Catalog::open(&config.data_dir.join("catalog.sqlite"), &tier.data_path, clock.now())?;
+    tier.claim(catalog.store_name())?;
+    let shared = Arc::new(shared(config, clock, tier, catalog, &loaded, Some(lock)));
+    link_segments(&shared, &loaded)?;
+    let recovered = recover(&shared, fs.as_ref(), &log_dir, &loaded)?;
+    {
+        let mut faults = shared.faults.lock();
+        faults.torn_bytes = recovered.torn_bytes;
+        faults.log_files = recovered.files.len();
+        faults.quarantined = recovered.quarantined.iter().map(|path| path.display().to_string()).collect();
+    }
+    shared.metrics.torn_bytes.inc_by(recovered.torn_bytes);
+    let max_file_size = shared.config.log.max_file_size.as_u64();
+    let writer = LogWriter::new(fs, log_dir, max_file_size, recovered.next, recovered.files);
+    shared.metrics.log_bytes.set(writer.n_bytes());
+    Ok(Opened { shared, writer })
+}
+
+/// A store without rows of its own, for one that only answers from what others wrote.
+pub(crate) fn read_only(config: ValidConfig, clock: Arc<dyn Clock>) -> Result<Arc<Shared>, OpenError> {
+    let has_clickhouse = !config.clickhouse.url.is_empty();
+    if config.lake.is_on() == has_clickhouse {
+        return Err(OpenError::NothingToRead);
+    }
+    let tier = Tier::read_only(&config, Arc::new(RealFs))?;
+    let catalog = Catalog::in_memory(clock.now())?;
+    Ok(Arc::new(shared(config, clock, tier, catalog, &Loaded::default(), None)))
+}
+
+fn shared(
+    config: ValidConfig,
+    clock: Arc<dyn Clock>,
+    tier: Tier,
+    catalog: Catalog,
+    loaded: &Loaded,
+    lock: Option<DirLock>,
+) -> Shared {
     let (tail, _) = broadcast::channel(config.memory.tail_len);
     let cache_size = usize::try_from(config.segments.metadata_cache_size.as_u64()).unwrap_or(usize::MAX);
-    let shared = Arc::new(Shared {
+    Shared {
         clock,
         state: RwLock::new(State::default()),
         metrics: Metrics::default(),
@@ -63,22 +103,11 @@ pub(crate) fn open(config: ValidConfig, clock: Arc<dyn Clock>, fs: Arc<dyn LogFs
         doubts: Mutex::default(),
         clickhouse: crate::clickhouse::watch::Watched::new(loaded.is_alone),
         tail: Mutex::new(Some(tail)),
-        _lock: lock,
+        published: Published::default(),
+        recorders: Mutex::default(),
+        lock,
         config,
-    });
-    link_segments(&shared, &loaded)?;
-    let recovered = recover(&shared, fs.as_ref(), &log_dir, &loaded)?;
-    {
-        let mut faults = shared.faults.lock();
-        faults.torn_bytes = recovered.torn_bytes;
-        faults.log_files = recovered.files.len();
-        faults.quarantined = recovered.quarantined.iter().map(|path| path.display().to_string()).collect();
     }
-    shared.metrics.torn_bytes.inc_by(recovered.torn_bytes);
-    let max_file_size = shared.config.log.max_file_size.as_u64();
-    let writer = LogWriter::new(fs, log_dir, max_file_size, recovered.next, recovered.files);
-    shared.metrics.log_bytes.set(writer.n_bytes());
-    Ok(Opened { shared, writer })
 }
 
 /// Puts the catalogue's segments into the state, and removes files the catalogue does not know.

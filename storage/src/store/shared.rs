@@ -10,12 +10,14 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, broadcast};
 
 use super::lock::DirLock;
+use crate::RecorderStatus;
 use crate::catalog::{Catalog, Shipment};
 use crate::clickhouse::recheck::Doubts;
 use crate::clickhouse::watch::Watched;
 use crate::config::ValidConfig;
 use crate::error::AppendError;
 use crate::ids::{PartitionKey, SegmentId};
+use crate::lake::Published;
 use crate::maintain;
 use crate::memory::{Limits, State};
 use crate::metrics::Metrics;
@@ -49,6 +51,10 @@ pub(crate) struct Shared {
     pub(crate) doubts: Mutex<Doubts>,
     /// What the ClickHouse server last said.
     pub(crate) clickhouse: Watched,
+    /// What the shared catalogue says of this store's segments.
+    pub(crate) published: Published,
+    /// Who writes to the shared lake.
+    pub(crate) recorders: Mutex<Vec<RecorderStatus>>,
     pub(crate) cache: Arc<MetadataCache>,
     /// Told when memory was freed.
     pub(crate) room: Notify,
@@ -56,8 +62,8 @@ pub(crate) struct Shared {
     pub(crate) due: Notify,
     pub(crate) faults: Mutex<Faults>,
     pub(crate) tail: Mutex<Option<broadcast::Sender<Arc<Appended>>>>,
-    /// Held for as long as the store is open.
-    pub(crate) _lock: DirLock,
+    /// Held for as long as the store is open; one that only answers has no directory.
+    pub(crate) lock: Option<DirLock>,
 }
 
 /// What went wrong and still matters.
@@ -66,6 +72,7 @@ pub(crate) struct Faults {
     pub(crate) log: Option<String>,
     pub(crate) seal: Option<String>,
     pub(crate) clickhouse: Option<String>,
+    pub(crate) lake: Option<String>,
     /// Hours of which ClickHouse lacks rows that it had taken.
     pub(crate) lacking: BTreeMap<PartitionKey, String>,
     /// Segments that are not sent, and why.
@@ -140,6 +147,11 @@ impl Shared {
         !self.config.clickhouse.url.is_empty()
     }
 
+    /// Whether it only answers: it has no log, and another process's rows.
+    pub(crate) const fn is_read_only(&self) -> bool {
+        self.lock.is_none()
+    }
+
     fn is_backlog_full(&self) -> bool {
         self.has_clickhouse() && self.metrics.ship_backlog.get() > self.config.clickhouse.max_backlog.as_u64()
     }
@@ -176,6 +188,7 @@ impl Shared {
             clickhouse_shards_away: self.clickhouse.n_away(),
             clickhouse_lacking: faults.lacking.into_values().collect(),
             clickhouse_set_aside: faults.set_aside.into_values().collect(),
+            lake: self.lake_status(),
             missing_segments: faults.missing,
             torn_bytes: faults.torn_bytes,
             quarantined: faults.quarantined,

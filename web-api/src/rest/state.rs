@@ -58,12 +58,38 @@ pub(crate) struct StatusDto {
     clickhouse_lacking: Vec<String>,
     /// Segments that are kept from ClickHouse until somebody acts, and why.
     clickhouse_set_aside: Vec<String>,
+    /// How the lake fares that is shared with others; null where none is.
+    lake: Option<LakeDto>,
     /// Files that the catalogue names and that are not there.
     missing_segments: Vec<String>,
     /// Damaged log files that were moved aside.
     quarantined: Vec<String>,
     /// Per table what it holds.
     tables: Vec<TableStatusDto>,
+}
+
+/// How a shared lake fares.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LakeDto {
+    /// Why its catalogue was last not reached, or refused; null once it has answered.
+    last_error: Option<String>,
+    /// Segments that came or left here and that its catalogue does not say yet.
+    waiting_segments: usize,
+    /// Who writes to it, as far as a server that only answers knows.
+    recorders: Vec<RecorderDto>,
+}
+
+/// A recorder of a shared lake.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RecorderDto {
+    /// Its name.
+    recorder: String,
+    /// When it last said that it is there.
+    #[schema(format = DateTime)]
+    seen_at: String,
+    /// What it had received until then can be read by all.
+    #[schema(format = DateTime)]
+    named_until: String,
 }
 
 /// What a table holds.
@@ -203,6 +229,19 @@ pub(crate) async fn status(
         clickhouse_shards_away: store.clickhouse_shards_away,
         clickhouse_lacking: store.clickhouse_lacking.clone(),
         clickhouse_set_aside: store.clickhouse_set_aside.clone(),
+        lake: store.lake.map(|lake| LakeDto {
+            last_error: lake.last_error,
+            waiting_segments: lake.n_waiting,
+            recorders: lake
+                .recorders
+                .into_iter()
+                .map(|recorder| RecorderDto {
+                    recorder: recorder.recorder,
+                    seen_at: when::format(recorder.seen_at),
+                    named_until: when::format(recorder.named_until),
+                })
+                .collect(),
+        }),
         missing_segments: store.missing_segments.clone(),
         quarantined: store.quarantined.clone(),
         tables: tables.collect(),
