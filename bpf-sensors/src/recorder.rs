@@ -1,9 +1,10 @@
 //! The one thread of the sensors: empties the rings by a timer, keeps the processes, makes rows, and counts.
 //!
-//! The ring of process life is emptied first, and again before any event that is younger than that: what a process did is
-//! never told before the process is known.
+//! Events are taken in the order in which they happened, whatever ring they came through: what a process did is told of the
+//! program that it ran at that time.
 
 mod account;
+mod gather;
 mod life;
 mod payload;
 mod sockets;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use aya::maps::{MapData, RingBuf};
 
 use self::account::Account;
+use self::gather::Gathered;
 use self::sockets::Sockets;
 use crate::cgroup::Cgroups;
 use crate::clock::Clocks;
@@ -29,8 +31,6 @@ use crate::rows::{Origin, Rows};
 use crate::sensor::StartError;
 use crate::sink::Counters;
 
-/// Events taken out of one ring at a time: a flood in one must not keep the others waiting.
-const MAX_TURN: usize = 32_768;
 const SECOND: u64 = 1_000_000_000;
 /// How long the last rows wait for the sink when the sensors stop.
 const LAST_OFFERS: u32 = 200;
@@ -40,8 +40,9 @@ type Ring = RingBuf<MapData>;
 /// Everything the thread owns.
 pub(crate) struct Recorder {
     kernel: Kernel,
-    life: Option<Ring>,
-    others: Vec<Ring>,
+    /// In the order in which they are emptied: that of process life is the last.
+    rings: Vec<Ring>,
+    gathered: Gathered,
     state: State,
     account: Account,
     delivery: Delivery,
@@ -59,8 +60,6 @@ pub(crate) struct State {
     cgroups: Cgroups,
     sockets: Sockets,
     counters: Arc<Counters>,
-    /// Up to which kernel time process life was read.
-    life_until: u64,
     /// Rows made of each table in this second, for the limit.
     n_flows: u64,
     n_runtime: u64,
@@ -127,16 +126,16 @@ impl Recorder {
         delivery: Delivery,
         counters: Arc<Counters>,
     ) -> Result<Self, StartError> {
-        let life = ring(&mut kernel, Object::Process, "life")?;
-        let rings = [
+        let names = [
             (Object::Process, "changes"),
             (Object::Socket, "sockets"),
             (Object::Socket, "payloads"),
             (Object::File, "files"),
+            (Object::Process, "life"),
         ];
-        let mut others = Vec::new();
-        for (object, name) in rings {
-            others.extend(ring(&mut kernel, object, name)?);
+        let mut rings = Vec::new();
+        for (object, name) in names {
+            rings.extend(ring(&mut kernel, object, name)?);
         }
         let account = Account::new(&mut kernel)?;
         let sockets = Sockets::new(&mut kernel, &config)?;
@@ -150,12 +149,21 @@ impl Recorder {
             clocks,
             rows: Rows::new(origin),
             counters,
-            life_until: 0,
             n_flows: 0,
             n_runtime: 0,
             n_limited: 0,
         };
-        Ok(Self { kernel, life, others, state, account, delivery, flushed: now, accounted: now, swept: now })
+        Ok(Self {
+            kernel,
+            rings,
+            gathered: Gathered::default(),
+            state,
+            account,
+            delivery,
+            flushed: now,
+            accounted: now,
+            swept: now,
+        })
     }
 
     /// Until the other end of `stop` is dropped.
@@ -206,26 +214,20 @@ impl Recorder {
         self.delivery.push(self.state.rows.take());
     }
 
-    /// Empties the rings.
+    /// Empties the rings and makes rows of what happened before this began.
     fn drain(&mut self) {
-        drain_life(&mut self.life, &mut self.state);
-        let batch_rows = self.state.config.batch_rows;
-        for ring in &mut self.others {
-            let mut n_taken = 0;
-            while n_taken < MAX_TURN
-                && let Some(item) = ring.next()
-            {
-                n_taken += 1;
-                if decode::header(&item).is_some_and(|header| header.ts > self.state.life_until) {
-                    drain_life(&mut self.life, &mut self.state);
-                }
-                self.state.event(&item);
-                drop(item);
-                if self.state.rows.n_rows() >= batch_rows {
-                    self.delivery.push(self.state.rows.take());
-                }
-            }
+        self.gathered.begin(self.state.clocks.boot());
+        for ring in &mut self.rings {
+            self.gathered.take(ring);
         }
+        let batch_rows = self.state.config.batch_rows;
+        let Self { gathered, state, delivery, .. } = self;
+        gathered.in_order(|event| {
+            state.event(event);
+            if state.rows.n_rows() >= batch_rows {
+                delivery.push(state.rows.take());
+            }
+        });
     }
 
     /// Learns what runs already. The probes hang by now: nothing falls between.
@@ -262,19 +264,6 @@ impl Recorder {
         }
         self.state.sweep_udp();
         self.state.sweep_drops();
-    }
-}
-
-fn drain_life(life: &mut Option<Ring>, state: &mut State) {
-    state.life_until = state.clocks.boot();
-    if let Some(ring) = life {
-        let mut n_taken = 0;
-        while n_taken < MAX_TURN
-            && let Some(item) = ring.next()
-        {
-            n_taken += 1;
-            state.event(&item);
-        }
     }
 }
 
