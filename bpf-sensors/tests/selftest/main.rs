@@ -1,0 +1,219 @@
+//! The sensors on the kernel of this machine: a scripted workload, and a comparison of what was recorded with the script's
+//! own list. Skips, and says why, where the kernel or the user does not allow it.
+#![cfg(test)]
+
+mod recorded;
+mod worker;
+mod world;
+
+use std::net::Ipv4Addr;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+use hindcast_bpf_sensors::capability::{Sensor, State};
+use hindcast_bpf_sensors::{Config, Origin, Report, check, start};
+
+use recorded::{Recorded, Row};
+use world::{Child, SystemClock, World};
+
+/// Address of the service that is translated to the server.
+const VIP: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
+const SHELLS: u32 = 20;
+
+/// Why the test cannot run here; `None` if it can.
+fn obstacle(report: &Report) -> Option<String> {
+    let needed = [Sensor::Exec, Sensor::Exit, Sensor::Fork, Sensor::Connections, Sensor::OpenSockets];
+    let missing = |sensor: &Sensor| matches!(report.state(*sensor), None | Some(State::Missing { .. }));
+    needed.iter().any(missing).then(|| report.to_string())
+}
+
+#[test]
+fn what_was_done_is_what_was_recorded() {
+    if let Some(obstacle) = obstacle(&check(&Config::default())) {
+        println!("skipped: this kernel, or this user, does not let the sensors see:\n{obstacle}");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let (sender, receiver) = sync_channel(4096);
+    let mut config = Config::default();
+    config.sockets.sweep_interval = Duration::from_secs(1);
+    config.files.watch = vec![directory.path().join("secret").display().to_string()];
+    std::fs::write(directory.path().join("secret"), "x").unwrap();
+    let origin = Origin { node: "n1".to_owned(), cluster: "c1".to_owned(), source: "selftest".to_owned() };
+    let sensors = start(&config, origin, Arc::new(SystemClock), Box::new(sender)).unwrap();
+
+    let mut script = Script::default();
+    script.processes(directory.path());
+    match World::new() {
+        Ok(world) => script.network(&world),
+        Err(reason) => println!("skipped: no network of our own: {reason}"),
+    }
+    let counters = sensors.counters();
+    let report = sensors.report().clone();
+    sensors.stop();
+    let recorded = Recorded::new(receiver.try_iter());
+    println!("{report}{counters:?}");
+    script.compare(&recorded, &report);
+    assert_eq!(recorded.losses(), Vec::<String>::new(), "nothing is lost on a machine with nothing to do");
+}
+
+/// What was done.
+#[derive(Default)]
+struct Script {
+    /// Shells with their statuses.
+    exits: Vec<(Child, u32)>,
+    killed: Option<Child>,
+    setuid: Option<Child>,
+    unshared: Option<Child>,
+    writer: Option<(Child, String)>,
+    reader: Option<(Child, String)>,
+    forker: Option<Child>,
+    server: Option<Child>,
+    is_translated: bool,
+    /// Clients with the bytes they sent and received.
+    clients: Vec<(Child, u64, u64)>,
+    refused: Option<Child>,
+    /// A client that stayed for several sweeps, with its bytes.
+    long: Option<(Child, u64)>,
+    udp: Option<(Child, u64, u64)>,
+}
+
+impl Script {
+    fn processes(&mut self, directory: &std::path::Path) {
+        for status in 0..SHELLS {
+            let child = Child::run(Command::new("/bin/sh").arg("-c").arg(format!("exit {status} # shell")));
+            assert_eq!(child.status, i32::try_from(status).ok());
+            self.exits.push((child, status));
+        }
+        self.killed = Some(Child::run(Command::new("/bin/sh").args(["-c", "kill -TERM $$"])));
+        self.setuid =
+            Child::try_run(Command::new("setpriv").args(["--reuid", "65534", "--clear-groups", "/bin/true"]));
+        self.unshared = Child::try_run(Command::new("unshare").args(["-n", "/bin/true"]));
+        let file = directory.join("written").display().to_string();
+        let script = format!("for i in 1 2 3; do echo $i >> {file}; done");
+        self.writer = Some((Child::run(Command::new("/bin/sh").args(["-c", &script])), file));
+        let secret = directory.join("secret").display().to_string();
+        self.reader = Some((Child::run(Command::new("cat").arg(&secret)), secret));
+        self.forker = Some(Child::run(Command::new("/bin/sh").args(["-c", "(exit 7) & wait $!"])));
+    }
+
+    fn network(&mut self, world: &World) {
+        let server = world.server();
+        self.is_translated = world.is_translated;
+        for n in 0..10_u64 {
+            let (sent, received) = (100 + n * 1000, 5000 + n * 7);
+            let target = if world.is_translated { (VIP, 80) } else { (World::SERVER, world::PORT) };
+            let client = world.client(&["talk", &format!("{}:{}", target.0, target.1), &sent.to_string(), &received.to_string()]);
+            assert_eq!(client.status, Some(0), "client {n}");
+            self.clients.push((client, sent, received));
+        }
+        self.refused = Some(world.client(&["refused", &format!("{}:9", World::SERVER)]));
+        let long = world.client(&["long", &format!("{}:{}", World::SERVER, world::PORT), "7", "500"]);
+        assert_eq!(long.status, Some(0));
+        self.long = Some((long, 7 * 500));
+        let udp = world.client(&["udp", &format!("{}:{}", World::SERVER, world::PORT), "3", "200"]);
+        assert_eq!(udp.status, Some(0));
+        self.udp = Some((udp, 600, 600));
+        self.server = Some(server.stop());
+    }
+
+    fn compare(&self, recorded: &Recorded, report: &Report) {
+        let parent = recorded::pid_of(std::process::id());
+        for (child, status) in &self.exits {
+            let exec = recorded.one("process_exec", child.pid);
+            assert!(exec.text("arguments").contains(&format!("exit {status} # shell")), "{exec:?}");
+            assert_eq!((exec.text("pid"), exec.text("uid")), (child.pid.to_string(), "0".to_owned()));
+            let made = recorded.one("process_clone", child.pid);
+            assert_eq!(made.text("exec_id"), exec.text("exec_id"));
+            assert_eq!(made.text("parent_exec_id"), exec.text("parent_exec_id"));
+            assert!(recorded::decoded(&exec.text("parent_exec_id")).ends_with(&parent), "{exec:?}");
+            let exit = recorded.one("process_exit", child.pid);
+            assert_eq!(exit.text("exit_status"), status.to_string());
+            assert_eq!(exit.text("exec_id"), exec.text("exec_id"));
+        }
+        if let Some(child) = &self.killed {
+            let exit = recorded.one("process_exit", child.pid);
+            assert_eq!((exit.text("signal"), exit.text("exit_status")), ("SIGTERM".to_owned(), String::new()));
+        }
+        self.compare_privileges(recorded, report);
+        self.compare_files(recorded, report);
+        if let Some(child) = &self.forker {
+            let parent = recorded.one("process_exec", child.pid).text("exec_id");
+            let subshell = recorded.runtime.iter().find(|row| row.text("kind") == "process_exit" && row.text("parent_exec_id") == parent);
+            assert_eq!(subshell.unwrap().text("exit_status"), "7");
+        }
+        self.compare_network(recorded);
+    }
+
+    fn compare_privileges(&self, recorded: &Recorded, report: &Report) {
+        if report.state(Sensor::Privileges) != Some(&State::Available) {
+            println!("not compared: privileges");
+            return;
+        }
+        if let Some(child) = &self.setuid {
+            let rows = recorded.hooks("commit_creds", child.pid);
+            assert!(rows.iter().any(|row| row.text("message").contains("uid 0→65534")), "{rows:?}");
+            assert!(rows.iter().all(|row| row.text("binary").ends_with("/setpriv")), "{rows:?}");
+        }
+        if let Some(child) = &self.unshared {
+            let rows = recorded.hooks("switch_task_namespaces", child.pid);
+            assert!(rows.len() == 1 && rows[0].text("message").starts_with("net "), "{rows:?}");
+        }
+    }
+
+    fn compare_files(&self, recorded: &Recorded, report: &Report) {
+        if report.state(Sensor::Files) != Some(&State::Available) {
+            println!("not compared: files");
+            return;
+        }
+        for (expected, opened) in [("create", &self.writer), ("read", &self.reader)] {
+            let (child, path) = opened.as_ref().unwrap();
+            let rows: Vec<&Row> =
+                recorded.hooks("fd_install", child.pid).into_iter().filter(|row| row.text("file") == *path).collect();
+            let first = rows.first().unwrap_or_else(|| panic!("{path} was not told"));
+            assert_eq!(first.text("message"), expected);
+            // Made, then opened twice more: a different way once, and the same way again.
+            assert_eq!(rows.len(), if expected == "create" { 2 } else { 1 }, "{rows:?}");
+        }
+    }
+
+    fn compare_network(&self, recorded: &Recorded) {
+        let Some(server) = &self.server else { return };
+        let served = recorded.flows_of("dst_exec_id", server.pid);
+        for (client, sent, received) in &self.clients {
+            let rows = recorded.flows_of("src_exec_id", client.pid);
+            let (translated, told): (Vec<&Row>, Vec<&Row>) =
+                rows.into_iter().partition(|row| row.text("verdict") == "TRANSLATED");
+            assert_eq!(told.len(), 1, "once, not twice: {told:?}");
+            let row = told[0];
+            assert_eq!((row.text("dst_ip"), row.text("dst_port")), (World::SERVER.to_string(), world::PORT.to_string()));
+            assert_eq!((row.number("bytes_sent"), row.number("bytes_received")), (*sent, *received));
+            assert_eq!((row.text("direction"), row.text("verdict")), ("EGRESS".to_owned(), "FORWARDED".to_owned()));
+            let other: Vec<_> = served.iter().filter(|other| other.text("connection_id") == row.text("connection_id")).collect();
+            assert_eq!(other.len(), 1, "the server's end of {row:?}");
+            assert_eq!((other[0].number("bytes_sent"), other[0].number("bytes_received")), (*sent, *received));
+            assert_eq!(other[0].text("direction"), "INGRESS");
+            assert_eq!(translated.len(), usize::from(self.is_translated));
+            for row in translated {
+                assert_eq!((row.text("dst_ip"), row.text("dst_port")), (VIP.to_string(), "80".to_owned()));
+            }
+            assert_eq!(recorded.hooks("tcp_connect", client.pid).len(), 1);
+        }
+        println!("compared: {} connections, translated: {}", self.clients.len(), self.is_translated);
+        assert_eq!(recorded.hooks("inet_csk_listen_start", server.pid).len(), 1);
+        assert_eq!(recorded.hooks("inet_csk_accept", server.pid).len(), self.clients.len() + 1);
+        let refused = recorded.flows_of("src_exec_id", self.refused.as_ref().unwrap().pid);
+        assert_eq!(refused.iter().map(|row| row.text("summary")).collect::<Vec<_>>(), ["refused"]);
+        assert_eq!(refused[0].text("verdict"), "", "nobody knows what became of it");
+        let (long, bytes) = self.long.as_ref().unwrap();
+        let rows = recorded.flows_of("src_exec_id", long.pid);
+        assert!(rows.len() >= 3, "a connection that lasts is told of while it does: {rows:?}");
+        assert_eq!(rows.iter().map(|row| row.number("bytes_sent")).sum::<u64>(), *bytes);
+        let (udp, sent, received) = self.udp.as_ref().unwrap();
+        let rows = recorded.flows_of("src_exec_id", udp.pid);
+        let sum = |column| rows.iter().map(|row| row.number(column)).sum::<u64>();
+        assert_eq!((sum("bytes_sent"), sum("bytes_received")), (*sent, *received), "{rows:?}");
+    }
+}

@@ -1,0 +1,84 @@
+//! The programs of the workload: this same binary, told by its environment what to be.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use crate::world::PORT;
+
+#[test]
+fn works() {
+    let Ok(job) = std::env::var("HINDCAST_WORKER") else { return };
+    let words: Vec<&str> = job.split(' ').collect();
+    match words.as_slice() {
+        ["serve"] => serve(),
+        ["talk", to, sent, received] => talk(address(to), sent.parse().unwrap(), received.parse().unwrap()),
+        ["refused", to] => assert!(TcpStream::connect(address(to)).is_err()),
+        ["long", to, times, bytes] => long(address(to), times.parse().unwrap(), bytes.parse().unwrap()),
+        ["udp", to, times, bytes] => udp(address(to), times.parse().unwrap(), bytes.parse().unwrap()),
+        other => panic!("no such job: {other:?}"),
+    }
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+/// Says how many bytes it wants back in its first sixteen, and how many it sends in the next.
+fn talk(to: SocketAddr, sent: usize, received: usize) {
+    let mut stream = TcpStream::connect(to).unwrap();
+    let mut request = format!("{received:016}{sent:016}").into_bytes();
+    request.resize(sent, b'x');
+    stream.write_all(&request).unwrap();
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).unwrap();
+    assert_eq!(response.len(), received);
+}
+
+fn serve() {
+    let udp = UdpSocket::bind(("0.0.0.0", PORT)).unwrap();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 2048];
+        while let Ok((length, from)) = udp.recv_from(&mut buffer) {
+            udp.send_to(&buffer[..length], from).unwrap();
+        }
+    });
+    let listener = TcpListener::bind(("0.0.0.0", PORT)).unwrap();
+    println!("listening");
+    for stream in listener.incoming() {
+        let mut stream = stream.unwrap();
+        let mut numbers = [0; 32];
+        if stream.read_exact(&mut numbers).is_err() {
+            continue;
+        }
+        let number = |bytes: &[u8]| std::str::from_utf8(bytes).unwrap().parse::<usize>().unwrap();
+        let (wanted, coming) = (number(&numbers[..16]), number(&numbers[16..]));
+        let mut rest = vec![0; coming - 32];
+        stream.read_exact(&mut rest).unwrap();
+        stream.write_all(&vec![b'y'; wanted]).unwrap();
+    }
+}
+
+/// Sends a piece every half second.
+fn long(to: SocketAddr, times: usize, bytes: usize) {
+    let mut stream = TcpStream::connect(to).unwrap();
+    let mut piece = format!("{:016}{:016}", 0, times * bytes).into_bytes();
+    for _ in 0..times {
+        piece.resize(bytes, b'z');
+        stream.write_all(&piece).unwrap();
+        piece.clear();
+        std::thread::park_timeout(Duration::from_millis(500));
+    }
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).unwrap();
+}
+
+fn udp(to: SocketAddr, times: usize, bytes: usize) {
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    socket.connect(to).unwrap();
+    for _ in 0..times {
+        socket.send(&vec![b'u'; bytes]).unwrap();
+        assert_eq!(socket.recv(&mut vec![0; bytes]).unwrap(), bytes);
+    }
+}
