@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hindcast_packets::redact::{Place, Redactor, Rule};
 use serde::{Deserialize, Serialize};
 
 /// Settings of the sensors.
@@ -35,6 +36,8 @@ pub struct Config {
     pub files: FileConfig,
     /// Settings of application protocols.
     pub payload: PayloadConfig,
+    /// What is taken out of texts before anybody sees them.
+    pub redaction: RedactionConfig,
 }
 
 /// Settings of processes.
@@ -96,6 +99,38 @@ pub struct PayloadConfig {
     pub http_sides: Sides,
 }
 
+/// What is taken out of arguments and URLs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RedactionConfig {
+    /// Rules for well-known secrets: passwords, tokens, keys.
+    pub well_known: bool,
+    /// More rules, as regular expressions: what their groups match is taken out, or all of it where there is no group.
+    pub patterns: Vec<String>,
+}
+
+impl RedactionConfig {
+    /// The rules, and what is wrong with those that cannot be used.
+    pub(crate) fn rules(&self) -> (Redactor, Vec<String>) {
+        let mut problems = Vec::new();
+        let mut rules = Vec::new();
+        for pattern in &self.patterns {
+            match Rule::new(&Place::ALL, pattern) {
+                Ok(rule) => rules.push(rule),
+                Err(error) => problems.push(format!("redaction.patterns: {}", hindcast_model::report(&error))),
+            }
+        }
+        let redactor = if self.well_known { Redactor::default() } else { Redactor::none() };
+        (redactor.with(rules), problems)
+    }
+}
+
+impl Default for RedactionConfig {
+    fn default() -> Self {
+        Self { well_known: true, patterns: Vec::new() }
+    }
+}
+
 /// Ends of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
@@ -124,6 +159,7 @@ impl Default for Config {
             sockets: SocketConfig::default(),
             files: FileConfig::default(),
             payload: PayloadConfig::default(),
+            redaction: RedactionConfig::default(),
         }
     }
 }
@@ -197,6 +233,7 @@ impl Config {
                 &format!("files.watch: {path:?} must be an absolute path whose last name has 1 to {WATCHED_NAME_MAX} bytes"),
             );
         }
+        problems.extend(self.redaction.rules().1);
         problems
     }
 }

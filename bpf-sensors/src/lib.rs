@@ -24,7 +24,7 @@ mod sink;
 mod wire;
 
 pub use capability::Report;
-pub use config::{Config, FileConfig, PayloadConfig, ProcessConfig, Sides, SocketConfig};
+pub use config::{Config, FileConfig, PayloadConfig, ProcessConfig, RedactionConfig, Sides, SocketConfig};
 pub use kernel::LoadError;
 pub use rows::Origin;
 pub use sensor::{Sensors, StartError, check, start};

@@ -4,6 +4,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use hindcast_packets::redact::Redactor;
+
 use crate::cgroup::{Cgroups, Place};
 use crate::decode::{Exec, Fork, Key, RunningTask, Spaces, Standing};
 
@@ -59,18 +61,20 @@ pub(crate) struct Processes {
     order: VecDeque<Key>,
     max: usize,
     keeps_arguments: bool,
+    redactor: Redactor,
     /// What the first process of the machine has.
     pub(crate) host: Spaces,
 }
 
 impl Processes {
-    pub(crate) fn new(max: usize, keeps_arguments: bool) -> Self {
+    pub(crate) fn new(max: usize, keeps_arguments: bool, redactor: Redactor) -> Self {
         Self {
             by_key: HashMap::new(),
             exited: VecDeque::new(),
             order: VecDeque::new(),
             max,
             keeps_arguments,
+            redactor,
             host: Spaces::default(),
         }
     }
@@ -79,8 +83,18 @@ impl Processes {
         self.by_key.get(&key)
     }
 
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.by_key.len()
+    }
+
+    /// Arguments as they may be told.
+    fn arguments(&self, bytes: &[u8], are_cut: bool) -> Arc<str> {
+        if !self.keeps_arguments {
+            return Arc::default();
+        }
+        let text = join_arguments(bytes, are_cut);
+        Arc::from(self.redactor.arguments(&text).as_ref())
     }
 
     fn insert(&mut self, process: Process) {
@@ -108,11 +122,7 @@ impl Processes {
         let before = self.by_key.get(&key).map(|process| process.standing);
         let text = |bytes: &[u8]| Arc::from(String::from_utf8_lossy(bytes));
         let binary = if exec.binary.len() > 1 { text(exec.binary) } else { Arc::from(exec.comm.as_str()) };
-        let arguments = if self.keeps_arguments {
-            Arc::from(join_arguments(exec.arguments, exec.are_arguments_cut))
-        } else {
-            Arc::default()
-        };
+        let arguments = self.arguments(exec.arguments, exec.are_arguments_cut);
         self.insert(Process {
             key,
             parent: exec.parent.known(),
@@ -164,7 +174,7 @@ impl Processes {
             Some(path.to_string_lossy().trim_end_matches(" (deleted)").to_owned())
         };
         let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let arguments = if self.keeps_arguments { join_arguments(&arguments, false) } else { String::new() };
+        let arguments = self.arguments(&arguments, false);
         let binary = link("exe");
         self.insert(Process {
             key: task.key,
@@ -172,7 +182,7 @@ impl Processes {
             standing: Standing { creds: task.creds, spaces: task.spaces },
             auid: task.auid,
             binary: binary.map_or_else(|| Arc::from(task.comm.as_str()), Arc::from),
-            arguments: Arc::from(arguments),
+            arguments,
             cwd: link("cwd").map_or_else(Arc::default, Arc::from),
             comm: Arc::from(task.comm.as_str()),
             inode: task.inode,

@@ -18,6 +18,7 @@ use aya::maps::{MapData, RingBuf};
 
 use self::account::Account;
 use self::gather::Gathered;
+use self::payload::Talks;
 use self::sockets::Sockets;
 use crate::cgroup::Cgroups;
 use crate::clock::Clocks;
@@ -59,6 +60,7 @@ pub(crate) struct State {
     processes: Processes,
     cgroups: Cgroups,
     sockets: Sockets,
+    talks: Talks,
     counters: Arc<Counters>,
     /// Rows made of each table in this second, for the limit.
     n_flows: u64,
@@ -142,9 +144,10 @@ impl Recorder {
         life::watch(&mut kernel, &config)?;
         let now = clocks.boot();
         let state = State {
-            processes: Processes::new(config.max_processes, config.processes.arguments),
+            processes: Processes::new(config.max_processes, config.processes.arguments, config.redaction.rules().0),
             cgroups: Cgroups::new(kernel.layout.clone()),
             sockets,
+            talks: Talks::new(config.redaction.rules().0),
             config,
             clocks,
             rows: Rows::new(origin),
@@ -253,6 +256,7 @@ impl Recorder {
         let now = state.clocks.boot();
         self.account.tell(state, &mut self.delivery, self.accounted, now);
         state.processes.forget(now);
+        state.talks.forget(now);
         (state.n_flows, state.n_runtime, state.n_limited) = (0, 0, 0);
     }
 

@@ -9,6 +9,8 @@ use serde_json::Value;
 /// A room and the rooms it may know.
 const ROOMS: &[(&str, &[&str])] = &[
     ("model", &[]),
+    // Pure functions over bytes: docs/adr/0014-packets.md.
+    ("packets", &["model"]),
     ("proto", &["model"]),
     ("migrations", &[]),
     ("storage", &["model", "migrations"]),
@@ -26,6 +28,13 @@ const HEAVY: &[(&str, &[&str])] = &[
     ("tonic-prost", &["proto"]),
     ("tonic-prost-build", &["proto"]),
     ("protox", &["proto"]),
+    ("etherparse", &["packets"]),
+    ("fluke-hpack", &["packets"]),
+    ("hickory-proto", &["packets"]),
+    ("httparse", &["packets"]),
+    ("netflow_parser", &["packets"]),
+    ("pcap-parser", &["packets"]),
+    ("tls-parser", &["packets"]),
     ("rusqlite", &["migrations", "storage"]),
     ("clickhouse", &["storage"]),
     // `inspect --verify` reads segments below the store.
@@ -62,6 +71,7 @@ const HEAVY: &[(&str, &[&str])] = &[
 /// What a room must do without: no async, no wire, no network where there is nothing to wait for.
 const BARRED: &[(&str, &[&str])] = &[
     ("model", &["tokio", "futures", "serde", "serde_json", "prost", "tonic"]),
+    ("packets", &["tokio", "futures", "socket2", "prost", "tonic"]),
     ("proto", &["tokio", "serde"]),
     ("migrations", &["tokio", "arrow"]),
     ("storage", &["prost", "tonic", "serde_json"]),

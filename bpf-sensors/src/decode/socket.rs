@@ -143,8 +143,6 @@ pub(crate) struct OpenSocket {
     pub(crate) counts: Counts,
     pub(crate) state: u32,
     pub(crate) netns: u32,
-    /// Whether its beginning was seen.
-    pub(crate) is_known: bool,
 }
 
 impl OpenSocket {
@@ -157,8 +155,7 @@ impl OpenSocket {
         let (tuple, key) = (fields.tuple()??, fields.u64()?);
         let (connection, counts) = (Connection::take(&mut fields)?, Counts::take(&mut fields)?);
         let (state, netns, _backlog) = (fields.u32()?, fields.u32()?, fields.u32()?);
-        let is_known = fields.u32()? != 0;
-        Some(Self { owner: Key { pid, start }, uid, tuple, key, connection, counts, state, netns, is_known })
+        Some(Self { owner: Key { pid, start }, uid, tuple, key, connection, counts, state, netns })
     }
 }
 
@@ -178,7 +175,6 @@ pub(crate) struct Payload<'a> {
     pub(crate) protocol: PayloadProtocol,
     /// Whether the local end said it; of HTTP, whether the local end asked.
     pub(crate) is_out: bool,
-    pub(crate) role: Role,
     pub(crate) bytes: &'a [u8],
     /// How the response of HTTP begins.
     pub(crate) response: &'a [u8],
@@ -199,7 +195,7 @@ impl<'a> Payload<'a> {
         let (key, isn, latency) = (fields.u64()?, fields.u64()?, fields.u64()?);
         let (total, seq, what) = (fields.u32()?, fields.u32()?, fields.u16()?);
         let (len, response_len) = (usize::from(fields.u16()?), usize::from(fields.u16()?));
-        let (out, role) = (fields.u8()?, Role::of(fields.u8()?));
+        let (out, _role) = (fields.u8()?, fields.u8()?);
         let protocol = match what {
             1 => PayloadProtocol::Dns,
             2 => PayloadProtocol::Http,
@@ -221,7 +217,6 @@ impl<'a> Payload<'a> {
             seq,
             protocol,
             is_out: out != 0,
-            role,
             bytes: request.get(..len)?,
             response: response.get(..response_len)?,
         })

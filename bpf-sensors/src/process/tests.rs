@@ -1,3 +1,5 @@
+use hindcast_packets::redact::Redactor;
+
 use super::{Processes, exec_id, join_arguments};
 use crate::cgroup::Cgroups;
 use crate::decode::{Creds, Exec, Fork, Header, Key, Spaces, kind};
@@ -38,7 +40,7 @@ fn fork(parent: u32, child: u32) -> Fork {
 
 #[test]
 fn a_child_is_what_its_maker_is_until_it_starts_a_program() {
-    let (mut processes, mut cgroups) = (Processes::new(1024, true), Cgroups::default());
+    let (mut processes, mut cgroups) = (Processes::new(1024, true, Redactor::default()), Cgroups::default());
     processes.exec(&exec(10, "/bin/sh"), &mut cgroups);
     processes.fork(&fork(10, 11), &mut cgroups);
     let child = processes.get(Key { pid: 11, start: 11 }).unwrap();
@@ -51,7 +53,7 @@ fn a_child_is_what_its_maker_is_until_it_starts_a_program() {
 
 #[test]
 fn an_end_is_told_once_and_the_process_stays_known_for_a_while() {
-    let (mut processes, mut cgroups) = (Processes::new(1024, true), Cgroups::default());
+    let (mut processes, mut cgroups) = (Processes::new(1024, true, Redactor::default()), Cgroups::default());
     processes.exec(&exec(10, "/bin/sh"), &mut cgroups);
     let key = Key { pid: 10, start: 10 };
     assert!(processes.exit(key, 100));
@@ -64,7 +66,7 @@ fn an_end_is_told_once_and_the_process_stays_known_for_a_while() {
 
 #[test]
 fn memory_is_bounded() {
-    let (mut processes, mut cgroups) = (Processes::new(1024, true), Cgroups::default());
+    let (mut processes, mut cgroups) = (Processes::new(1024, true, Redactor::default()), Cgroups::default());
     for pid in 1..10_000 {
         processes.exec(&exec(pid, "/bin/sh"), &mut cgroups);
     }
@@ -75,7 +77,7 @@ fn memory_is_bounded() {
 
 #[test]
 fn arguments_can_be_left_out() {
-    let (mut processes, mut cgroups) = (Processes::new(1024, false), Cgroups::default());
+    let (mut processes, mut cgroups) = (Processes::new(1024, false, Redactor::default()), Cgroups::default());
     processes.exec(&exec(10, "/bin/sh"), &mut cgroups);
     assert_eq!(&*processes.get(Key { pid: 10, start: 10 }).unwrap().arguments, "");
 }

@@ -37,9 +37,8 @@ impl Gathered {
     /// Takes what a ring holds.
     pub(super) fn take(&mut self, ring: &mut Ring) {
         let budget = self.bytes.len() + MAX_BYTES;
-        let mut last = 0;
         while let Some(item) = ring.next() {
-            last = self.push(&item);
+            let last = self.push(&item);
             if self.bytes.len() >= budget {
                 // What is still in the ring is not older than this.
                 self.until = self.until.min(last);

@@ -78,6 +78,8 @@ struct Script {
     /// A client that stayed for several sweeps, with its bytes.
     long: Option<(Child, u64)>,
     udp: Option<(Child, u64, u64)>,
+    http: Option<Child>,
+    dns: Option<Child>,
 }
 
 impl Script {
@@ -116,6 +118,9 @@ impl Script {
         let udp = world.client(&["udp", &format!("{}:{}", World::SERVER, world::PORT), "3", "200"]);
         assert_eq!(udp.status, Some(0));
         self.udp = Some((udp, 600, 600));
+        let target = "/pot?size=2&password=s3cret";
+        self.http = Some(world.client(&["http", &format!("{}:{}", World::SERVER, world::HTTP_PORT), target]));
+        self.dns = Some(world.client(&["dns", &format!("{}:53", World::SERVER)]));
         self.server = Some(server.stop());
     }
 
@@ -202,8 +207,8 @@ impl Script {
             assert_eq!(recorded.hooks("tcp_connect", client.pid).len(), 1);
         }
         println!("compared: {} connections, translated: {}", self.clients.len(), self.is_translated);
-        assert_eq!(recorded.hooks("inet_csk_listen_start", server.pid).len(), 1);
-        assert_eq!(recorded.hooks("inet_csk_accept", server.pid).len(), self.clients.len() + 1);
+        assert_eq!(recorded.hooks("inet_csk_listen_start", server.pid).len(), 2);
+        assert_eq!(recorded.hooks("inet_csk_accept", server.pid).len(), self.clients.len() + 2);
         let refused = recorded.flows_of("src_exec_id", self.refused.as_ref().unwrap().pid);
         assert_eq!(refused.iter().map(|row| row.text("summary")).collect::<Vec<_>>(), ["refused"]);
         assert_eq!(refused[0].text("verdict"), "", "nobody knows what became of it");
@@ -211,6 +216,38 @@ impl Script {
         let rows = recorded.flows_of("src_exec_id", long.pid);
         assert!(rows.len() >= 3, "a connection that lasts is told of while it does: {rows:?}");
         assert_eq!(rows.iter().map(|row| row.number("bytes_sent")).sum::<u64>(), *bytes);
+        self.compare_udp(recorded);
+        self.compare_talk(recorded, server);
+    }
+
+    /// Requests and responses, at both ends, with the process that asked or answered.
+    fn compare_talk(&self, recorded: &Recorded, server: &Child) {
+        let (http, dns) = (self.http.as_ref().unwrap(), self.dns.as_ref().unwrap());
+        let talk = |column: &str, pid: u32, l7_type: &str| -> Vec<String> {
+            let rows = recorded.flows_of(column, pid).into_iter();
+            rows.filter(|row| row.text("l7_type") == l7_type)
+                .map(|row| ["direction", "http_method", "http_url", "http_status", "dns_query", "dns_rcode"].map(|name| row.text(name)).join(" "))
+                .collect()
+        };
+        let url = "http://pots/pot?size=2&password=[redacted]";
+        let asked = [format!("GET {url}   "), format!("DELETE {url}   ")];
+        let answered = [format!("GET {url} 418  "), format!("DELETE {url} 418  ")];
+        let with = |direction: &str, lines: &[String]| lines.iter().map(|line| format!("{direction} {line}")).collect::<Vec<_>>();
+        assert_eq!(talk("src_exec_id", http.pid, "REQUEST"), with("EGRESS", &asked));
+        assert_eq!(talk("dst_exec_id", http.pid, "RESPONSE"), with("EGRESS", &answered));
+        let of_server = |column, l7_type| -> Vec<String> {
+            talk(column, server.pid, l7_type).into_iter().filter(|line| line.contains("http:")).collect()
+        };
+        assert_eq!(of_server("dst_exec_id", "REQUEST"), with("INGRESS", &asked));
+        assert_eq!(of_server("src_exec_id", "RESPONSE"), with("INGRESS", &answered));
+        assert_eq!(talk("src_exec_id", dns.pid, "REQUEST"), ["EGRESS    pots.example. "]);
+        assert_eq!(talk("dst_exec_id", dns.pid, "RESPONSE"), ["EGRESS    pots.example. 3"]);
+        let slow = recorded.flows_of("dst_exec_id", http.pid);
+        let latencies: Vec<u64> = slow.iter().filter(|row| row.text("l7_type") == "RESPONSE").map(|row| row.number("latency_ns")).collect();
+        assert!(latencies.iter().all(|latency| (20_000_000..2_000_000_000).contains(latency)), "{latencies:?}");
+    }
+
+    fn compare_udp(&self, recorded: &Recorded) {
         let (udp, sent, received) = self.udp.as_ref().unwrap();
         let rows = recorded.flows_of("src_exec_id", udp.pid);
         let sum = |column| rows.iter().map(|row| row.number(column)).sum::<u64>();

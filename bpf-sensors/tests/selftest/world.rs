@@ -7,6 +7,8 @@ use hindcast_model::{Clock, Timestamp};
 
 /// Where the server listens.
 pub(crate) const PORT: u16 = 8099;
+/// Where it speaks HTTP.
+pub(crate) const HTTP_PORT: u16 = 8080;
 
 #[derive(Debug)]
 pub(crate) struct SystemClock;
