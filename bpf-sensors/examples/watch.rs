@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use hindcast_bpf_sensors::{Config, Origin, start};
@@ -12,10 +12,9 @@ use hindcast_model::{Batch, Clock, Timestamp};
 struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "an example is its own program")]
     fn now(&self) -> Timestamp {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Timestamp::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+        Timestamp::from_nanos(now.tv_sec * 1_000_000_000 + now.tv_nsec)
     }
 }
 
@@ -32,7 +31,8 @@ fn print(out: &mut impl std::io::Write, batch: &Batch, wanted: &[(String, String
                 continue;
             }
             let text = arrow::util::display::array_value_to_string(column, row).unwrap_or_default();
-            found += wanted.iter().filter(|(name, value)| name == field.name() && text.contains(value.as_str())).count();
+            found +=
+                wanted.iter().filter(|(name, value)| name == field.name() && text.contains(value.as_str())).count();
             if !QUIET.contains(&field.name().as_str()) {
                 write!(line, " {}={text}", field.name()).map_err(std::io::Error::other)?;
             }
@@ -52,19 +52,17 @@ fn arrow_is_null(column: &arrow::array::ArrayRef, row: usize) -> bool {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let seconds = arguments.next().map_or(Ok(10), |text| text.parse::<u64>())?;
-    let wanted: Vec<(String, String)> =
-        arguments.filter_map(|text| text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()))).collect();
+    let wanted: Vec<(String, String)> = arguments
+        .filter_map(|text| text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())))
+        .collect();
     let (sender, receiver) = sync_channel(256);
     let origin = Origin { node: "here".to_owned(), source: "watch".to_owned(), ..Origin::default() };
     let sensors = start(&Config::default(), origin, Arc::new(SystemClock), Box::new(sender))?;
     let mut out = std::io::stdout().lock();
     write!(out, "{}", sensors.report())?;
     let end = Instant::now() + Duration::from_secs(seconds);
-    loop {
-        match receiver.recv_timeout(end.saturating_duration_since(Instant::now())) {
-            Ok(batch) => print(&mut out, &batch, &wanted)?,
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
-        }
+    while let Ok(batch) = receiver.recv_timeout(end.saturating_duration_since(Instant::now())) {
+        print(&mut out, &batch, &wanted)?;
     }
     let counters = sensors.counters();
     sensors.stop();

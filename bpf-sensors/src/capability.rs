@@ -137,8 +137,7 @@ impl Report {
                 (false, _) => State::Partial { reason: failed.join("; ") },
             }
         };
-        let capabilities =
-            Sensor::ALL.into_iter().map(|sensor| Capability { sensor, state: state(sensor) }).collect();
+        let capabilities = Sensor::ALL.into_iter().map(|sensor| Capability { sensor, state: state(sensor) }).collect();
         Self { kernel, capabilities }
     }
 

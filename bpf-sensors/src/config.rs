@@ -172,7 +172,8 @@ impl Default for ProcessConfig {
 
 impl Default for SocketConfig {
     fn default() -> Self {
-        let ignored = ["TCP_OLD_ACK", "TCP_OLD_DATA", "TCP_ACK_UNSENT_DATA", "QUEUE_PURGE", "SKB_DROP_REASON_QUEUE_PURGE"];
+        let ignored =
+            ["TCP_OLD_ACK", "TCP_OLD_DATA", "TCP_ACK_UNSENT_DATA", "QUEUE_PURGE", "SKB_DROP_REASON_QUEUE_PURGE"];
         Self {
             enabled: true,
             sweep_interval: Duration::from_secs(10),
@@ -186,7 +187,7 @@ impl Default for SocketConfig {
 
 impl Default for FileConfig {
     fn default() -> Self {
-        let watch = ["/etc/shadow", "/etc/gshadow", "/etc/sudoers", "/root/.ssh/"];
+        let watch = ["/etc/shadow", "/etc/gshadow", "/etc/sudoers", "/etc/sudoers.d/"];
         Self {
             enabled: true,
             watch: watch.map(str::to_owned).to_vec(),
@@ -230,7 +231,9 @@ impl Config {
             let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
             check(
                 path.starts_with('/') && !name.is_empty() && name.len() <= WATCHED_NAME_MAX,
-                &format!("files.watch: {path:?} must be an absolute path whose last name has 1 to {WATCHED_NAME_MAX} bytes"),
+                &format!(
+                    "files.watch: {path:?} must be an absolute path whose last name has 1 to {WATCHED_NAME_MAX} bytes"
+                ),
             );
         }
         problems.extend(self.redaction.rules().1);

@@ -154,7 +154,13 @@ impl<'a> Fields<'a> {
             AF_INET6 => Some(Ipv6Addr::from(address).to_canonical()),
             _ => None,
         };
-        Some(of(local).zip(of(remote)).map(|(local, remote)| Tuple { local, remote, local_port, remote_port, protocol }))
+        Some(of(local).zip(of(remote)).map(|(local, remote)| Tuple {
+            local,
+            remote,
+            local_port,
+            remote_port,
+            protocol,
+        }))
     }
 }
 

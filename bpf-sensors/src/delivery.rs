@@ -51,7 +51,9 @@ impl Delivery {
                 TableId::RuntimeEvents => 1,
                 _ => 2,
             };
-            let newest = (0..self.pending.len()).rev().min_by_key(|index| self.pending.get(*index).map(|batch| rank(batch.table)));
+            let newest = (0..self.pending.len())
+                .rev()
+                .min_by_key(|index| self.pending.get(*index).map(|batch| rank(batch.table)));
             let Some(batch) = newest.and_then(|index| self.pending.remove(index)) else { return };
             let n_rows = batch.n_rows() as u64;
             self.shed += n_rows;

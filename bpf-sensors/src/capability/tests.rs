@@ -1,3 +1,5 @@
+//! A report says what is there, what is not, and why.
+
 use super::{Outcome, Report, Sensor, State};
 
 #[test]
@@ -15,7 +17,9 @@ fn a_sensor_is_as_whole_as_its_programs() {
     );
     assert_eq!(report.state(Sensor::Exec), Some(&State::Available));
     assert_eq!(report.state(Sensor::Files), Some(&State::Off));
-    assert!(matches!(report.state(Sensor::Cgroups), Some(State::Partial { reason }) if reason.contains("cgroup_entered")));
+    assert!(
+        matches!(report.state(Sensor::Cgroups), Some(State::Partial { reason }) if reason.contains("cgroup_entered"))
+    );
     assert!(matches!(report.state(Sensor::Drops), Some(State::Missing { .. })));
     assert!(report.sees_anything());
     let text = report.to_string();

@@ -1,3 +1,5 @@
+//! The forms of cgroup paths that runtimes and systemd write.
+
 use std::path::PathBuf;
 
 use super::{Layout, Place};
@@ -34,7 +36,7 @@ fn paths_of_kubernetes_name_pod_and_container() {
             check(&format!("{head}{tail}"), Some(UID), Some(ID), runtime, None);
         }
     }
-    check("/kubepods/besteffort/pod0123456789abcdef0123456789abcdef/ID", Some(&ID[..32]), Some(ID), None, None);
+    check("/kubepods/besteffort/pod0123456789abcdef0123456789abcdef/ID", ID.get(..32), Some(ID), None, None);
     check(&format!("/kubepods/burstable/pod{UID}"), Some(UID), None, None, None);
 }
 
@@ -56,8 +58,13 @@ fn paths_without_kubernetes_name_the_container() {
     check("/default/nerdctl-ID.scope", None, Some(ID), Some("containerd"), None);
     check("/system.slice:docker:ID", None, Some(ID), Some("docker"), None);
     check("/kubepods-burstable.slice:cri-containerd:ID", None, Some(ID), Some("containerd"), None);
-    check("/ecs/0123456789abcdef0123456789abcdef/0123456789abcdef0123456789abcdef-2879", None,
-        Some("0123456789abcdef0123456789abcdef-2879"), None, None);
+    check(
+        "/ecs/0123456789abcdef0123456789abcdef/0123456789abcdef0123456789abcdef-2879",
+        None,
+        Some("0123456789abcdef0123456789abcdef-2879"),
+        None,
+        None,
+    );
     check("/system.slice/docker-ID.scope/system.slice/nginx.service", None, Some(ID), Some("docker"), None);
 }
 
@@ -94,7 +101,8 @@ fn the_layout_says_which_hierarchy_counts() {
     assert_eq!((v2.is_v1, v2.unified.clone()), (false, Some(PathBuf::from("/sys/fs/cgroup"))));
     assert_eq!(v2.path_in("0::/a/b:c\n"), Some("/a/b:c"));
 
-    let mounts = "cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\ncgroup /sys/fs/cgroup/pids cgroup rw,relatime,pids 0 0\n";
+    let mounts =
+        "cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\ncgroup /sys/fs/cgroup/pids cgroup rw,relatime,pids 0 0\n";
     let hybrid = Layout::parse(mounts, "8:pids:/docker/x\n1:name=systemd:/\n0::/\n");
     assert!(hybrid.is_v1);
     assert_eq!(hybrid.tree, Some(PathBuf::from("/sys/fs/cgroup/pids")));

@@ -1,3 +1,5 @@
+//! Times after a jump of the wall clock.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,7 +17,8 @@ impl BootClock for Boot {
 
 #[test]
 fn a_jump_of_the_wall_clock_moves_what_comes_after_and_is_told() {
-    let (wall, boot) = (Arc::new(ManualClock::new(Timestamp::from_nanos(5_000_000_000_000))), Arc::new(AtomicU64::new(1_000)));
+    let (wall, boot) =
+        (Arc::new(ManualClock::new(Timestamp::from_nanos(5_000_000_000_000))), Arc::new(AtomicU64::new(1_000)));
     let mut clocks = Clocks::new(Arc::<ManualClock>::clone(&wall), Box::new(Boot(Arc::clone(&boot))));
     assert_eq!(clocks.instant(900), 4_999_999_999_900);
 

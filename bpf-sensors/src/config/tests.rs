@@ -1,3 +1,5 @@
+//! Defaults that hold, and problems that are told at once.
+
 use std::time::Duration;
 
 use super::Config;

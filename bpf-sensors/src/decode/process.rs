@@ -212,8 +212,7 @@ impl Change {
         let mut fields = Fields::new(bytes);
         let header = fields.header()?;
         let _syscall = fields.u64()?;
-        let mut standing =
-            || Some(Standing { creds: Creds::take(&mut fields)?, spaces: Spaces::take(&mut fields)? });
+        let mut standing = || Some(Standing { creds: Creds::take(&mut fields)?, spaces: Spaces::take(&mut fields)? });
         Some(Self { header, before: standing()?, after: standing()? })
     }
 }

@@ -1,3 +1,5 @@
+//! A line in front of a sink that is full, slow or gone.
+
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
@@ -54,7 +56,11 @@ fn a_full_sink_gets_what_waits_once_it_has_room() {
 fn processes_outlive_flows_and_the_loss_is_counted() {
     let (mut delivery, receiver, counters) = line(1, 2);
     delivery.push(vec![Ok(batch(TableId::Flows))]);
-    delivery.push(vec![Ok(batch(TableId::RuntimeEvents)), Ok(batch(TableId::Flows)), Ok(batch(TableId::RuntimeEvents))]);
+    delivery.push(vec![
+        Ok(batch(TableId::RuntimeEvents)),
+        Ok(batch(TableId::Flows)),
+        Ok(batch(TableId::RuntimeEvents)),
+    ]);
     assert_eq!(delivery.take_shed(), 1);
     assert_eq!(delivery.take_shed(), 0);
     let mut taken = Vec::new();

@@ -192,7 +192,7 @@ fn attach(program: &mut Program, hook: Hook, btf: &Btf, cgroup: Option<&File>) -
             // A link is one of many whatever the mode says; the other mode's flag is one that links refuse.
             program.attach(cgroup, side, CgroupAttachMode::Single)?;
         }
-        (Program::CgroupSock(program), Hook::SocketHook) => {
+        (Program::CgroupSock(program), Hook::SocketLife) => {
             let cgroup = cgroup.ok_or(AttachError::NoCgroup)?;
             program.load()?;
             program.attach(cgroup, CgroupAttachMode::Single)?;
@@ -243,7 +243,8 @@ pub(crate) fn release() -> String {
 
 /// Whether tracing programs may ask for a socket's cookie: since 5.12.
 fn has_socket_cookies(release: &str) -> bool {
-    let mut numbers = release.split(|character: char| !character.is_ascii_digit()).map(|part| part.parse::<u32>().unwrap_or(0));
+    let mut numbers =
+        release.split(|character: char| !character.is_ascii_digit()).map(|part| part.parse::<u32>().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (5, 12)
 }
 

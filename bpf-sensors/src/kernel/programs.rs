@@ -26,7 +26,7 @@ pub(crate) enum Hook {
     Egress,
     Ingress,
     /// A socket is made or let go in a cgroup.
-    SocketHook,
+    SocketLife,
     /// An iterator, read when we ask for it.
     Iterator(&'static str),
 }
@@ -89,8 +89,8 @@ pub(crate) const PROBES: &[Probe] = &[
     probe(Object::Socket, Sensor::AcceptOwners, "tcp_accept4", Hook::Syscalls(&["sys_exit_accept4"])),
     probe(Object::Socket, Sensor::AcceptOwners, "tcp_accept", Hook::Syscalls(&["sys_exit_accept"])),
     probe(Object::Socket, Sensor::OpenSockets, "open_sockets", Hook::Iterator("task_file")),
-    probe(Object::Socket, Sensor::UdpOwners, "udp_made", Hook::SocketHook),
-    probe(Object::Socket, Sensor::UdpOwners, "udp_gone", Hook::SocketHook),
+    probe(Object::Socket, Sensor::UdpOwners, "udp_made", Hook::SocketLife),
+    probe(Object::Socket, Sensor::UdpOwners, "udp_gone", Hook::SocketLife),
     probe(Object::Socket, Sensor::Packets, "packet_out", Hook::Egress),
     probe(Object::Socket, Sensor::Packets, "packet_in", Hook::Ingress),
     probe(Object::Socket, Sensor::Drops, "packet_dropped", Hook::Typed("kfree_skb")),
@@ -102,11 +102,9 @@ pub(crate) fn is_wanted(sensor: Sensor, config: &Config) -> bool {
         Sensor::Exec | Sensor::Fork | Sensor::Exit | Sensor::RunningProcesses | Sensor::Cgroups => true,
         Sensor::Privileges => config.processes.privileges,
         Sensor::Files => config.files.enabled,
-        Sensor::Connections
-        | Sensor::AcceptOwners
-        | Sensor::OpenSockets
-        | Sensor::UdpOwners
-        | Sensor::Packets => config.sockets.enabled,
+        Sensor::Connections | Sensor::AcceptOwners | Sensor::OpenSockets | Sensor::UdpOwners | Sensor::Packets => {
+            config.sockets.enabled
+        }
         Sensor::Drops => config.sockets.enabled && config.sockets.drops,
     }
 }

@@ -1,3 +1,5 @@
+//! Changes in words.
+
 use super::{clone_flags, credentials, namespaces};
 use crate::decode::{Creds, Spaces};
 
@@ -16,7 +18,8 @@ fn a_change_is_told_in_the_names_people_use() {
 
 #[test]
 fn namespaces_are_told_by_inode() {
-    let (before, after) = (Spaces { net: 1, user: 5, ..Spaces::default() }, Spaces { net: 2, user: 5, ..Spaces::default() });
+    let (before, after) =
+        (Spaces { net: 1, user: 5, ..Spaces::default() }, Spaces { net: 2, user: 5, ..Spaces::default() });
     assert_eq!(namespaces(&before, &after), "net 1→2");
     assert_eq!(namespaces(&before, &before), "");
 }

@@ -1,3 +1,5 @@
+//! What is known of processes, and for how long.
+
 use hindcast_packets::redact::Redactor;
 
 use super::{Processes, exec_id, join_arguments};

@@ -50,7 +50,11 @@ impl Account {
             let count = lost.saturating_sub(std::mem::replace(before, lost));
             if count > 0 {
                 Counters::add(&state.counters.lost_in_kernel, count);
-                let reason = if matches!(kind, kind::UDP | kind::DROP | kind::OWNER | kind::UNTRACKED) { "map_full" } else { "ring_full" };
+                let reason = if matches!(kind, kind::UDP | kind::DROP | kind::OWNER | kind::UNTRACKED) {
+                    "map_full"
+                } else {
+                    "ring_full"
+                };
                 let loss =
                     Loss { stage: "kernel", reason, count: Some(count), detail: format!("kind={}", kind::name(kind)) };
                 state.rows.loss(&state.clocks, from, to, &loss);
@@ -78,10 +82,7 @@ impl Account {
 
 /// Gives up what the thread no longer needs: maps and iterators ask for BPF and PERFMON, `/proc` of others for the rest.
 pub(super) fn drop_capabilities() {
-    let kept = CapabilitySet::BPF
-        | CapabilitySet::PERFMON
-        | CapabilitySet::SYS_PTRACE
-        | CapabilitySet::DAC_READ_SEARCH;
+    let kept = CapabilitySet::BPF | CapabilitySet::PERFMON | CapabilitySet::SYS_PTRACE | CapabilitySet::DAC_READ_SEARCH;
     let outcome = capabilities(None).and_then(|mut sets| {
         sets.effective &= kept;
         sets.permitted &= kept;

@@ -116,7 +116,8 @@ impl State {
         } else if self.talks.questions.len() < MAX_WAITING {
             self.talks.questions.insert(key, ts);
         }
-        let said = Said { ts, is_out: payload.is_out, is_reply: message.is_response, l7_protocol: "DNS", payload, process };
+        let said =
+            Said { ts, is_out: payload.is_out, is_reply: message.is_response, l7_protocol: "DNS", payload, process };
         self.say(&said, |flows, row| {
             if let Some(question) = message.questions.first() {
                 flows.dns_query.set(row, &question.name);
@@ -167,8 +168,7 @@ impl State {
                 flows.trace_id.set(row, id);
             }
         };
-        let said =
-            Said { ts: asked, is_out: payload.is_out, is_reply: false, l7_protocol: "HTTP", payload, process };
+        let said = Said { ts: asked, is_out: payload.is_out, is_reply: false, l7_protocol: "HTTP", payload, process };
         self.say(&said, put);
         let said = Said { ts: answered, is_out: !payload.is_out, is_reply: true, ..said };
         self.say(&said, |flows, row| {

@@ -84,8 +84,7 @@ impl State {
         let header = listening.header;
         if self.config.sockets.runtime_events && self.may(Class::Runtime) {
             let message = format!("netns {}", listening.netns);
-            let hook =
-                Hook { tuple: Some(&listening.tuple), message: &message, ..Hook::of("inet_csk_listen_start") };
+            let hook = Hook { tuple: Some(&listening.tuple), message: &message, ..Hook::of("inet_csk_listen_start") };
             let by = (Some(header.tid), Some(header.uid));
             self.rows.runtime(&self.clocks, &self.processes, (header.ts, header.process), by, &Event::Hook(hook));
         }
@@ -96,7 +95,8 @@ impl State {
         let live = self.sockets.live.remove(&closed.key);
         let connection = &closed.connection;
         let owner = connection.owner.known().or_else(|| live.and_then(|live| live.owner.known()));
-        let role = live.map_or(connection.role, |live| if live.role == Role::Unknown { connection.role } else { live.role });
+        let role =
+            live.map_or(connection.role, |live| if live.role == Role::Unknown { connection.role } else { live.role });
         // Of a connection that is older than the sensors and was never swept, nobody knows what was reported before.
         let is_old = connection.opened == 0 && live.is_none();
         let counts = closed.counts.since(live.map(|live| live.reported).unwrap_or_default());
@@ -130,8 +130,7 @@ impl State {
     /// Records of the iterator over open files.
     pub(super) fn open_sockets(&mut self, bytes: &[u8]) {
         self.sockets.n_sweeps += 1;
-        let sockets: Vec<OpenSocket> =
-            bytes.chunks_exact(OpenSocket::SIZE).filter_map(OpenSocket::decode).collect();
+        let sockets: Vec<OpenSocket> = bytes.chunks_exact(OpenSocket::SIZE).filter_map(OpenSocket::decode).collect();
         let listeners: std::collections::HashSet<(u32, u16)> = sockets
             .iter()
             .filter(|socket| socket.tuple.protocol == 6 && socket.state == LISTEN)

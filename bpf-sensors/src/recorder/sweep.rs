@@ -161,7 +161,10 @@ fn join_translated(flows: Vec<([u8; UdpFlow::KEY], UdpFlow)>) -> Vec<([u8; UdpFl
     for mut group in by_cookie.into_values() {
         if let [first, second] = group.as_slice() {
             let is_pair = |asked: &UdpFlow, answered: &UdpFlow| {
-                asked.packets_in == 0 && answered.packets_out == 0 && asked.is_out_first && asked.first <= answered.first
+                asked.packets_in == 0
+                    && answered.packets_out == 0
+                    && asked.is_out_first
+                    && asked.first <= answered.first
             };
             if is_pair(&second.1, &first.1) {
                 group.swap(0, 1);

@@ -1,3 +1,5 @@
+//! The bytes of messages.
+
 use super::{put_capabilities, put_number, put_text, put_time, put_wrapped};
 use crate::decode::Creds;
 

@@ -2,6 +2,7 @@
 //! own list. Skips, and says why, where the kernel or the user does not allow it.
 #![cfg(test)]
 
+mod objects;
 mod recorded;
 mod worker;
 mod world;
@@ -29,11 +30,20 @@ fn obstacle(report: &Report) -> Option<String> {
     needed.iter().any(missing).then(|| report.to_string())
 }
 
+/// Says why a test did not run; `make test` collects it.
+fn skip(test: &str, reason: &str) {
+    println!("skipped: {test}: {reason}");
+    if let Some(path) = std::env::var_os("HINDCAST_SKIPS") {
+        use std::io::Write as _;
+        let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
+        writeln!(file, "{test}\t{}", reason.replace('\n', "; ")).unwrap();
+    }
+}
+
 #[test]
 fn what_was_done_is_what_was_recorded() {
     if let Some(obstacle) = obstacle(&check(&Config::default())) {
-        println!("skipped: this kernel, or this user, does not let the sensors see:\n{obstacle}");
-        return;
+        return skip("what_was_done_is_what_was_recorded", &obstacle);
     }
     let directory = tempfile::tempdir().unwrap();
     let (sender, receiver) = sync_channel(4096);
@@ -90,8 +100,7 @@ impl Script {
             self.exits.push((child, status));
         }
         self.killed = Some(Child::run(Command::new("/bin/sh").args(["-c", "kill -TERM $$"])));
-        self.setuid =
-            Child::try_run(Command::new("setpriv").args(["--reuid", "65534", "--clear-groups", "/bin/true"]));
+        self.setuid = Child::try_run(Command::new("setpriv").args(["--reuid", "65534", "--clear-groups", "/bin/true"]));
         self.unshared = Child::try_run(Command::new("unshare").args(["-n", "/bin/true"]));
         let file = directory.join("written").display().to_string();
         let script = format!("for i in 1 2 3; do echo $i >> {file}; done");
@@ -107,7 +116,12 @@ impl Script {
         for n in 0..10_u64 {
             let (sent, received) = (100 + n * 1000, 5000 + n * 7);
             let target = if world.is_translated { (VIP, 80) } else { (World::SERVER, world::PORT) };
-            let client = world.client(&["talk", &format!("{}:{}", target.0, target.1), &sent.to_string(), &received.to_string()]);
+            let client = world.client(&[
+                "talk",
+                &format!("{}:{}", target.0, target.1),
+                &sent.to_string(),
+                &received.to_string(),
+            ]);
             assert_eq!(client.status, Some(0), "client {n}");
             self.clients.push((client, sent, received));
         }
@@ -146,7 +160,10 @@ impl Script {
         self.compare_files(recorded, report);
         if let Some(child) = &self.forker {
             let parent = recorded.one("process_exec", child.pid).text("exec_id");
-            let subshell = recorded.runtime.iter().find(|row| row.text("kind") == "process_exit" && row.text("parent_exec_id") == parent);
+            let subshell = recorded
+                .runtime
+                .iter()
+                .find(|row| row.text("kind") == "process_exit" && row.text("parent_exec_id") == parent);
             assert_eq!(subshell.unwrap().text("exit_status"), "7");
         }
         self.compare_network(recorded);
@@ -193,10 +210,14 @@ impl Script {
                 rows.into_iter().partition(|row| row.text("verdict") == "TRANSLATED");
             assert_eq!(told.len(), 1, "once, not twice: {told:?}");
             let row = told[0];
-            assert_eq!((row.text("dst_ip"), row.text("dst_port")), (World::SERVER.to_string(), world::PORT.to_string()));
+            assert_eq!(
+                (row.text("dst_ip"), row.text("dst_port")),
+                (World::SERVER.to_string(), world::PORT.to_string())
+            );
             assert_eq!((row.number("bytes_sent"), row.number("bytes_received")), (*sent, *received));
             assert_eq!((row.text("direction"), row.text("verdict")), ("EGRESS".to_owned(), "FORWARDED".to_owned()));
-            let other: Vec<_> = served.iter().filter(|other| other.text("connection_id") == row.text("connection_id")).collect();
+            let other: Vec<_> =
+                served.iter().filter(|other| other.text("connection_id") == row.text("connection_id")).collect();
             assert_eq!(other.len(), 1, "the server's end of {row:?}");
             assert_eq!((other[0].number("bytes_sent"), other[0].number("bytes_received")), (*sent, *received));
             assert_eq!(other[0].text("direction"), "INGRESS");
@@ -226,13 +247,19 @@ impl Script {
         let talk = |column: &str, pid: u32, l7_type: &str| -> Vec<String> {
             let rows = recorded.flows_of(column, pid).into_iter();
             rows.filter(|row| row.text("l7_type") == l7_type)
-                .map(|row| ["direction", "http_method", "http_url", "http_status", "dns_query", "dns_rcode"].map(|name| row.text(name)).join(" "))
+                .map(|row| {
+                    ["direction", "http_method", "http_url", "http_status", "dns_query", "dns_rcode"]
+                        .map(|name| row.text(name))
+                        .join(" ")
+                })
                 .collect()
         };
         let url = "http://pots/pot?size=2&password=[redacted]";
         let asked = [format!("GET {url}   "), format!("DELETE {url}   ")];
         let answered = [format!("GET {url} 418  "), format!("DELETE {url} 418  ")];
-        let with = |direction: &str, lines: &[String]| lines.iter().map(|line| format!("{direction} {line}")).collect::<Vec<_>>();
+        let with = |direction: &str, lines: &[String]| {
+            lines.iter().map(|line| format!("{direction} {line}")).collect::<Vec<_>>()
+        };
         assert_eq!(talk("src_exec_id", http.pid, "REQUEST"), with("EGRESS", &asked));
         assert_eq!(talk("dst_exec_id", http.pid, "RESPONSE"), with("EGRESS", &answered));
         let of_server = |column, l7_type| -> Vec<String> {
@@ -243,7 +270,8 @@ impl Script {
         assert_eq!(talk("src_exec_id", dns.pid, "REQUEST"), ["EGRESS    pots.example. "]);
         assert_eq!(talk("dst_exec_id", dns.pid, "RESPONSE"), ["EGRESS    pots.example. 3"]);
         let slow = recorded.flows_of("dst_exec_id", http.pid);
-        let latencies: Vec<u64> = slow.iter().filter(|row| row.text("l7_type") == "RESPONSE").map(|row| row.number("latency_ns")).collect();
+        let latencies: Vec<u64> =
+            slow.iter().filter(|row| row.text("l7_type") == "RESPONSE").map(|row| row.number("latency_ns")).collect();
         assert!(latencies.iter().all(|latency| (20_000_000..2_000_000_000).contains(latency)), "{latencies:?}");
     }
 

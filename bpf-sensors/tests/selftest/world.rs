@@ -14,10 +14,9 @@ pub(crate) const HTTP_PORT: u16 = 8080;
 pub(crate) struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the kernel under test has the real time")]
     fn now(&self) -> Timestamp {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        Timestamp::from_nanos(i64::try_from(since.as_nanos()).unwrap())
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+        Timestamp::from_nanos(now.tv_sec * 1_000_000_000 + now.tv_nsec)
     }
 }
 
@@ -85,9 +84,8 @@ impl World {
             "add chain ip nat output { type nat hook output priority -100 ; }",
             "add rule ip nat output ip daddr 10.96.0.10 tcp dport 80 dnat to 10.77.0.1:8099",
         ];
-        let translated: Result<(), String> = rules
-            .iter()
-            .try_for_each(|rule| run(Command::new("ip").args(["netns", "exec", &client, "nft"]).arg(rule)));
+        let translated: Result<(), String> =
+            rules.iter().try_for_each(|rule| run(Command::new("ip").args(["netns", "exec", &client, "nft"]).arg(rule)));
         match translated {
             Ok(()) => world.is_translated = true,
             Err(reason) => println!("not compared: translation: {reason}"),

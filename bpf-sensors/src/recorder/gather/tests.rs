@@ -1,3 +1,5 @@
+//! Events of several rings in one order.
+
 use super::Gathered;
 use crate::decode;
 

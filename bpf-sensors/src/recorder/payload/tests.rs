@@ -1,3 +1,5 @@
+//! Texts out of heads.
+
 use hindcast_packets::http1::Request;
 
 use super::{trace_id, url_of};

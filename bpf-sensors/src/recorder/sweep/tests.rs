@@ -1,3 +1,5 @@
+//! Maps that are read now and then.
+
 use std::net::IpAddr;
 
 use super::{join_translated, parse_reasons};
