@@ -173,9 +173,15 @@ struct bpf_iter__task_file { struct bpf_iter_meta *meta; struct task_struct *tas
 
 /* Contexts whose layout is fixed: the user-space ABI of the bpf system call. */
 struct bpf_raw_tracepoint_args { __u64 args[0]; };
+struct bpf_sock;
 struct __sk_buff {
 	__u32 len, pkt_type, mark, queue_mapping, protocol, vlan_present, vlan_tci, vlan_proto, priority;
 	__u32 ingress_ifindex, ifindex, tc_index, cb[5], hash, tc_classid, data, data_end;
+	__u32 napi_id, family, remote_ip4, local_ip4, remote_ip6[4], local_ip6[4], remote_port, local_port, data_meta;
+	__u64 flow_keys __attribute__((aligned(8)));
+	__u64 tstamp;
+	__u32 wire_len, gso_segs;
+	struct bpf_sock *sk __attribute__((aligned(8)));
 };
 struct bpf_sock { __u32 bound_dev_if, family, type, protocol, mark, priority; };
 struct sys_enter_args { __u64 common, nr, args[6]; };

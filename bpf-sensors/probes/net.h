@@ -5,7 +5,7 @@
 RING(sockets, 4 << 20);
 RING(payloads, 4 << 20);
 
-/* Zero where tracing programs cannot ask for a socket's cookie (before 5.12): its address is the key then. */
+/* Zero where tracing programs cannot ask for a socket's cookie (before 5.12): of TCP its address is the key then. */
 const volatile __u32 cfg_cookie = 1;
 
 struct tuple {

@@ -286,7 +286,15 @@ static __always_inline int seen(struct __sk_buff *skb, __u32 out)
 	p.len = skb->len > p.off ? skb->len - p.off : 0;
 	__u32 is_syn = p.t.protocol == IPPROTO_TCP && (p.flags & 0x12) == 2;
 	if (p.t.protocol == IPPROTO_TCP && !(is_syn && out) && (p.len < 8 || !cfg_payload)) return 1;
-	p.key = bpf_get_socket_cookie(skb);
+	if (cfg_cookie || p.t.protocol == IPPROTO_UDP) {
+		p.key = bpf_get_socket_cookie(skb);
+	} else {
+		struct bpf_sock *sk = skb->sk;
+		if (!sk) return 1;
+		sk = bpf_sk_fullsock(sk);
+		if (!sk) return 1;
+		p.key = (__u64)sk;
+	}
 	p.out = out;
 	__u16 from = (__u16)h[0] << 8 | h[1], to = (__u16)h[2] << 8 | h[3];
 	p.t.local_port = out ? from : to;

@@ -261,7 +261,8 @@ int open_sockets(struct bpf_iter__task_file *ctx)
 	r.owner.tgid = BPF_CORE_READ(task, tgid);
 	r.owner.uid = BPF_CORE_READ(task, cred, uid.val);
 	tuple_of(&r.t, sk, protocol);
-	r.key = cfg_cookie ? bpf_get_socket_cookie(sk) : (__u64)sk;
+	if (cfg_cookie) r.key = bpf_get_socket_cookie(sk);
+	else r.key = protocol == IPPROTO_UDP ? (__u64)BPF_CORE_READ(sk, __sk_common.skc_cookie.counter) : (__u64)sk;
 	r.state = state;
 	r.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 	if (protocol == IPPROTO_TCP && state != TCP_LISTEN) {

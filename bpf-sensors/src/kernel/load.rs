@@ -216,6 +216,9 @@ fn explain(error: &(dyn std::error::Error + 'static)) -> String {
             match lines.find(|line| !line.is_empty() && !STATISTICS.iter().any(|start| line.starts_with(start))) {
                 // A call of a helper that cannot be: what stands where a field was not found.
                 Some(last) if last.contains("unknown#195896080") => "the kernel lacks a field it reads".to_owned(),
+                Some(last) if last.starts_with("invalid bpf_context access") => {
+                    format!("this kernel's tracepoint lacks an argument that newer ones have ({last})")
+                }
                 Some(last) => format!("refused: {io_error}: {last}"),
                 None => format!("refused: {io_error}"),
             }
