@@ -38,13 +38,18 @@ static __always_inline void walk(struct path_buffer *buffer, struct dentry *d, s
 			continue;
 		}
 		struct dentry *parent = BPF_CORE_READ(d, d_parent);
-		if (parent == d) { /* not in any tree: a pipe, a memfd, a lazily unmounted place */
-			buffer->is_cut = 0;
-			break;
-		}
 		__u32 len = BPF_CORE_READ(d, d_name.len) & 255;
 		const unsigned char *name = BPF_CORE_READ(d, d_name.name);
 		__u32 off = buffer->off;
+		if (parent == d) { /* not in any tree: a memfd has a name all the same */
+			if (off == PATH_HALF && len) {
+				off -= len;
+				buffer->off = off;
+				bpf_probe_read_kernel(buffer->text + (off & (PATH_HALF - 1)), len, name);
+			}
+			buffer->is_cut = 0;
+			break;
+		}
 		if (off < len + 1) break;
 		off -= len + 1;
 		buffer->off = off;

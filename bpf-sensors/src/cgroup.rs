@@ -198,7 +198,7 @@ pub(crate) struct Cgroups {
     nowhere: Arc<Place>,
 }
 
-/// Cgroups that are remembered. A machine that makes more keeps the latest.
+/// Cgroups that are remembered. On a machine that makes more they are learned again as tasks show up in them.
 const MAX_CGROUPS: usize = 32_768;
 /// Depth to which the tree is read; kubelet's deepest is 6.
 const MAX_DEPTH: usize = 16;

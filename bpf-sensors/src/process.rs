@@ -175,13 +175,12 @@ impl Processes {
         };
         let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let arguments = self.arguments(&arguments, false);
-        let binary = link("exe");
         self.insert(Process {
             key: task.key,
             parent: task.parent.known(),
             standing: Standing { creds: task.creds, spaces: task.spaces },
             auid: task.auid,
-            binary: binary.map_or_else(|| Arc::from(task.comm.as_str()), Arc::from),
+            binary: link("exe").map_or_else(Arc::default, Arc::from),
             arguments,
             cwd: link("cwd").map_or_else(Arc::default, Arc::from),
             comm: Arc::from(task.comm.as_str()),

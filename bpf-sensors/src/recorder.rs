@@ -140,7 +140,7 @@ impl Recorder {
             rings.extend(ring(&mut kernel, object, name)?);
         }
         let account = Account::new(&mut kernel)?;
-        let sockets = Sockets::new(&mut kernel, &config)?;
+        let sockets = Sockets::new(&mut kernel)?;
         life::watch(&mut kernel, &config)?;
         let now = clocks.boot();
         let state = State {
@@ -235,15 +235,10 @@ impl Recorder {
 
     /// Learns what runs already. The probes hang by now: nothing falls between.
     fn bootstrap(&mut self) {
-        match self.kernel.iterate(Object::Process, "running_tasks") {
-            Ok(bytes) => {
-                let tasks = self.state.learn(&bytes);
-                // What happened meanwhile is told in its own words; who started a program since is not told twice.
-                self.drain();
-                self.state.tell_running(&tasks);
-            }
-            Err(error) => tracing::warn!(%error, "cannot list what runs already"),
-        }
+        let tasks = self.state.learn(&std::mem::take(&mut self.kernel.running));
+        // What happened meanwhile is told in its own words; who started a program since is not told twice.
+        self.drain();
+        self.state.tell_running(&tasks);
     }
 
     /// Once a second: clocks, losses, and what can be forgotten.

@@ -291,7 +291,7 @@ impl DropKey {
 }
 
 /// How many packets were dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Drop {
     pub(crate) count: u64,
     pub(crate) last: u64,
@@ -299,6 +299,16 @@ pub(crate) struct Drop {
 }
 
 impl Drop {
+    /// What came on top since `earlier`. Count and bytes are counted one after the other: a look in between gives the
+    /// bytes to the next.
+    pub(crate) const fn since(self, earlier: Self) -> Self {
+        Self {
+            count: self.count.saturating_sub(earlier.count),
+            last: self.last,
+            bytes: self.bytes.saturating_sub(earlier.bytes),
+        }
+    }
+
     /// Bytes of a value.
     pub(crate) const SIZE: usize = 32;
 

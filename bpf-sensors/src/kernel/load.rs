@@ -19,6 +19,8 @@ use crate::config::{Config, Sides};
 pub(crate) struct Kernel {
     pub(crate) report: Report,
     pub(crate) layout: Layout,
+    /// What ran when the probes of processes were in place, as the iterator tells it.
+    pub(crate) running: Vec<u8>,
     objects: HashMap<Object, Ebpf>,
 }
 
@@ -48,6 +50,7 @@ pub(crate) fn load(config: &Config) -> Result<Kernel, LoadError> {
     let mut loaded = HashMap::new();
     let mut outcomes = Vec::new();
     let mut refused = Vec::new();
+    let mut running = Vec::new();
     for object in Object::ALL {
         let of_object = PROBES.iter().filter(|probe| probe.object == object);
         if !of_object.clone().any(|probe| is_wanted(probe.sensor, config)) {
@@ -58,6 +61,13 @@ pub(crate) fn load(config: &Config) -> Result<Kernel, LoadError> {
             Ok(mut ebpf) => {
                 for probe in of_object {
                     outcomes.push((probe.sensor, probe.name, start(&mut ebpf, probe, config, &btf, cgroup.as_ref())));
+                }
+                // At once: loading the others takes long enough for processes to come and go.
+                if object == Object::Process {
+                    running = iterate(&mut ebpf, "running_tasks").unwrap_or_else(|error| {
+                        tracing::warn!(%error, "cannot list what runs already");
+                        Vec::new()
+                    });
                 }
                 loaded.insert(object, ebpf);
             }
@@ -71,7 +81,7 @@ pub(crate) fn load(config: &Config) -> Result<Kernel, LoadError> {
     if loaded.is_empty() {
         return Err(LoadError::Refused { reasons: refused.join("; ") });
     }
-    Ok(Kernel { report: Report::from_programs(kernel, &outcomes), layout, objects: loaded })
+    Ok(Kernel { report: Report::from_programs(kernel, &outcomes), layout, running, objects: loaded })
 }
 
 impl Kernel {
@@ -84,13 +94,19 @@ impl Kernel {
     /// # Errors
     /// The kernel stopped in the middle.
     pub(crate) fn iterate(&mut self, object: Object, name: &str) -> io::Result<Vec<u8>> {
-        let Some(Program::Iter(program)) = self.objects.get_mut(&object).and_then(|ebpf| ebpf.program_mut(name)) else {
-            return Ok(Vec::new());
-        };
-        let mut bytes = Vec::new();
-        open_iterator(program).map_err(io::Error::other)?.read_to_end(&mut bytes)?;
-        Ok(bytes)
+        self.objects.get_mut(&object).map_or_else(|| Ok(Vec::new()), |ebpf| iterate(ebpf, name))
     }
+}
+
+fn iterate(ebpf: &mut Ebpf, name: &str) -> io::Result<Vec<u8>> {
+    let Some(Program::Iter(program)) = ebpf.program_mut(name) else { return Ok(Vec::new()) };
+    if program.fd().is_err() {
+        // Not loaded: the report says why.
+        return Ok(Vec::new());
+    }
+    let mut bytes = Vec::new();
+    open_iterator(program).map_err(io::Error::other)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn open_iterator(program: &mut Iter) -> Result<File, ProgramError> {

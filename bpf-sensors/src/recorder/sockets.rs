@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use aya::maps::{HashMap as KernelMap, MapData};
 
 use super::{Class, State};
-use crate::config::Config;
 use crate::decode::{Closed, Connection, Counts, Drop, DropKey, Key, Listening, OpenSocket, Role, Tuple, UdpFlow};
 use crate::kernel::Kernel;
 use crate::kernel::programs::Object;
@@ -49,19 +48,18 @@ pub(super) struct Sockets {
     pub(super) udp_owners: Option<KernelMap<MapData, u64, [u8; 16]>>,
     pub(super) udp_reported: HashMap<[u8; UdpFlow::KEY], UdpFlow>,
     pub(super) drops: Option<DropMap>,
-    pub(super) drops_reported: HashMap<[u8; DropKey::SIZE], u64>,
+    pub(super) drops_reported: HashMap<[u8; DropKey::SIZE], Drop>,
     pub(super) drop_reasons: HashMap<u32, String>,
 }
 
 impl Sockets {
-    pub(super) fn new(kernel: &mut Kernel, config: &Config) -> Result<Self, StartError> {
+    pub(super) fn new(kernel: &mut Kernel) -> Result<Self, StartError> {
         let Some(ebpf) = kernel.object(Object::Socket) else { return Ok(Self::default()) };
         let refused = |map| move |source| StartError::Map { map, source: Box::new(source) };
         let udp = ebpf.take_map("udp_flows").map(KernelMap::try_from).transpose().map_err(refused("udp_flows"))?;
         let owners = ebpf.take_map("udp_owners").map(KernelMap::try_from).transpose().map_err(refused("udp_owners"))?;
         let drops = ebpf.take_map("drops").map(KernelMap::try_from).transpose().map_err(refused("drops"))?;
-        let mut drop_reasons = super::sweep::drop_reasons();
-        drop_reasons.retain(|_number, name| !config.sockets.ignored_drops.contains(name));
+        let drop_reasons = super::sweep::drop_reasons();
         Ok(Self { udp, udp_owners: owners, drops, drop_reasons, ..Self::default() })
     }
 }

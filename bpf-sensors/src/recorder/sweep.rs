@@ -107,10 +107,9 @@ impl State {
         let mut idle = Vec::new();
         for (key, value) in map.iter().flatten() {
             let (Some(what), Some(drop)) = (DropKey::decode(&key), Drop::decode(&value)) else { continue };
-            let before = self.sockets.drops_reported.get(&key).copied().unwrap_or(0);
-            if drop.count != before {
-                told.push((what, drop, drop.count - before));
-                self.sockets.drops_reported.insert(key, drop.count);
+            let before = self.sockets.drops_reported.insert(key, drop).unwrap_or_default();
+            if drop.count != before.count {
+                told.push((what, drop.since(before)));
             } else if now.saturating_sub(drop.last) > IDLE {
                 idle.push(key);
             }
@@ -121,24 +120,27 @@ impl State {
             }
         }
         self.sockets.drops = Some(map);
-        for (what, drop, count) in told {
-            self.tell_drop(&what, &drop, count);
+        for (what, drop) in told {
+            self.tell_drop(&what, &drop);
         }
     }
 
-    fn tell_drop(&mut self, what: &DropKey, drop: &Drop, count: u64) {
-        let Some(name) = self.sockets.drop_reasons.get(&what.reason).cloned() else { return };
-        if !self.may(Class::Flow) {
+    fn tell_drop(&mut self, what: &DropKey, drop: &Drop) {
+        let name = self.sockets.drop_reasons.get(&what.reason).cloned();
+        let is_ignored = name.as_ref().is_some_and(|name| self.config.sockets.ignored_drops.contains(name));
+        if is_ignored || !self.may(Class::Flow) {
             return;
         }
         // Nobody's end: a packet on its way.
         let traffic = Traffic { verdict: Some("DROPPED"), ..Traffic::of(drop.last, what.tuple, End::Unknown) };
         self.rows.flow(&self.clocks, &self.processes, &traffic, |flows, row| {
-            flows.drop_reason.set(row, &name);
+            if let Some(name) = name {
+                flows.drop_reason.set(row, &name);
+            }
             flows.drop_reason_code.set(row, what.reason);
-            flows.packets_sent.set(row, count);
-            flows.bytes_sent.set(row, (drop.bytes / drop.count.max(1)).saturating_mul(count));
-            flows.flow_count.set(row, count);
+            flows.packets_sent.set(row, drop.count);
+            flows.bytes_sent.set(row, drop.bytes);
+            flows.flow_count.set(row, drop.count);
         });
     }
 }

@@ -138,6 +138,9 @@ fn put_message(
         wire::put_text(out, 7, process.flags);
     }
     wire::put_time(out, 8, clocks.instant(key.start));
+    if let Some(tid) = tid {
+        wire::put_wrapped(out, 16, tid);
+    }
     let Some(process) = known else { return };
     if process.is_known {
         wire::put_wrapped(out, 9, process.auid);
@@ -151,11 +154,6 @@ fn put_message(
     if process.is_known {
         wire::put_capabilities(out, 14, &process.standing.creds);
         wire::put_namespaces(out, 15, &process.standing.spaces, &processes.host);
-    }
-    if let Some(tid) = tid {
-        wire::put_wrapped(out, 16, tid);
-    }
-    if process.is_known {
         wire::put_credentials(out, 17, &process.standing.creds);
         if process.inode != 0 {
             wire::put_message(out, 18, |binary| {

@@ -4,6 +4,7 @@
 
 mod objects;
 mod recorded;
+mod wire;
 mod worker;
 mod world;
 
@@ -66,6 +67,9 @@ fn what_was_done_is_what_was_recorded() {
     let recorded = Recorded::new(receiver.try_iter());
     println!("{report}{counters:?}");
     script.compare(&recorded, &report);
+    let mut examples = Vec::new();
+    recorded.batches.iter().for_each(|batch| wire::check(batch, &mut examples));
+    println!("{}", examples.join("\n"));
     assert_eq!(recorded.losses(), Vec::<String>::new(), "nothing is lost on a machine with nothing to do");
 }
 
@@ -132,6 +136,8 @@ impl Script {
         let udp = world.client(&["udp", &format!("{}:{}", World::SERVER, world::PORT), "3", "200"]);
         assert_eq!(udp.status, Some(0));
         self.udp = Some((udp, 600, 600));
+        // Nobody listens there: the kernel drops it.
+        world.client(&["nobody", &format!("{}:9", World::SERVER)]);
         let target = "/pot?size=2&password=s3cret";
         self.http = Some(world.client(&["http", &format!("{}:{}", World::SERVER, world::HTTP_PORT), target]));
         self.dns = Some(world.client(&["dns", &format!("{}:53", World::SERVER)]));
@@ -167,6 +173,14 @@ impl Script {
             assert_eq!(subshell.unwrap().text("exit_status"), "7");
         }
         self.compare_network(recorded);
+        if self.server.is_some() && report.state(Sensor::Drops) == Some(&State::Available) {
+            let dropped = recorded.flows.iter().filter(|row| {
+                row.text("verdict") == "DROPPED" && row.text("dst_port") == "9" && row.text("protocol") == "UDP"
+            });
+            let told: Vec<_> =
+                dropped.map(|row| (row.text("drop_reason"), row.text("flow_count"), row.text("dst_ip"))).collect();
+            assert_eq!(told, [("NO_SOCKET".to_owned(), "1".to_owned(), World::SERVER.to_string())]);
+        }
     }
 
     fn compare_privileges(&self, recorded: &Recorded, report: &Report) {

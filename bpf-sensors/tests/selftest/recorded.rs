@@ -28,6 +28,8 @@ pub(crate) struct Recorded {
     pub(crate) runtime: Vec<Row>,
     pub(crate) flows: Vec<Row>,
     losses: Vec<Row>,
+    /// The runtime events as they came.
+    pub(crate) batches: Vec<Batch>,
 }
 
 impl Recorded {
@@ -43,7 +45,10 @@ impl Recorded {
                     .collect())
             });
             match batch.table {
-                TableId::RuntimeEvents => recorded.runtime.extend(rows),
+                TableId::RuntimeEvents => {
+                    recorded.runtime.extend(rows);
+                    recorded.batches.push(batch.clone());
+                }
                 TableId::Flows => recorded.flows.extend(rows),
                 _ => recorded.losses.extend(rows),
             }

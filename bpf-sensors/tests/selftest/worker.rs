@@ -17,6 +17,7 @@ fn works() {
         ["long", to, times, bytes] => long(address(to), times.parse().unwrap(), bytes.parse().unwrap()),
         ["http", to, target] => http(address(to), target),
         ["dns", to] => dns(address(to)),
+        ["nobody", to] => drop(UdpSocket::bind("0.0.0.0:0").unwrap().send_to(b"anybody?", address(to)).unwrap()),
         ["udp", to, times, bytes] => udp(address(to), times.parse().unwrap(), bytes.parse().unwrap()),
         other => panic!("no such job: {other:?}"),
     }
