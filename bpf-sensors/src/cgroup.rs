@@ -243,6 +243,11 @@ impl Cgroups {
         counts
     }
 
+    /// Where a process is, from the text of its `/proc/PID/cgroup`.
+    pub(crate) fn place_of_text(&self, text: &str) -> Place {
+        self.layout.path_in(text).map(Place::of_path).unwrap_or_default()
+    }
+
     /// Where the tasks of a cgroup are. Of one that is not known, a process in it is asked.
     pub(crate) fn place(&mut self, id: u64, pid: u32) -> Arc<Place> {
         if let Some(place) = self.places.get(&id) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hindcast_packets::redact::Redactor;
 
 use crate::cgroup::{Cgroups, Place};
-use crate::decode::{Exec, Fork, Key, RunningTask, Spaces, Standing};
+use crate::decode::{Creds, Exec, Fork, Key, RunningTask, Spaces, Standing};
 
 /// How long a process that ended is remembered, in nanoseconds: connections of it close up to two minutes later.
 const KEPT_AFTER_EXIT: u64 = 150_000_000_000;
@@ -62,7 +62,7 @@ pub(crate) struct Processes {
     max: usize,
     keeps_arguments: bool,
     redactor: Redactor,
-    /// What the first process of the machine has.
+    /// The machine's own namespaces.
     pub(crate) host: Spaces,
 }
 
@@ -99,9 +99,6 @@ impl Processes {
 
     fn insert(&mut self, process: Process) {
         let key = process.key;
-        if process.key.pid == 1 {
-            self.host = process.standing.spaces;
-        }
         if self.by_key.insert(key, process).is_none() {
             self.order.push_back(key);
         }
@@ -169,20 +166,15 @@ impl Processes {
     /// A process that ran before we did. What stands in its memory is read from `/proc`, and may be gone.
     pub(crate) fn found(&mut self, task: &RunningTask, cgroups: &mut Cgroups) {
         let pid = task.key.pid;
-        let link = |name: &str| {
-            let path = std::fs::read_link(format!("/proc/{pid}/{name}")).ok()?;
-            Some(path.to_string_lossy().trim_end_matches(" (deleted)").to_owned())
-        };
-        let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let arguments = self.arguments(&arguments, false);
+        let arguments = self.arguments(&std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default(), false);
         self.insert(Process {
             key: task.key,
             parent: task.parent.known(),
             standing: Standing { creds: task.creds, spaces: task.spaces },
             auid: task.auid,
-            binary: link("exe").map_or_else(Arc::default, Arc::from),
+            binary: link(pid, "exe"),
             arguments,
-            cwd: link("cwd").map_or_else(Arc::default, Arc::from),
+            cwd: link(pid, "cwd"),
             comm: Arc::from(task.comm.as_str()),
             inode: task.inode,
             links: task.links,
@@ -191,6 +183,43 @@ impl Processes {
             is_known: true,
             has_exited: false,
         });
+    }
+
+    /// The same from `/proc` alone; `false` if there is no such process any more.
+    pub(crate) fn found_in_proc(&mut self, key: Key, cgroups: &Cgroups) -> bool {
+        let pid = key.pid;
+        let read = |name: &str| std::fs::read(format!("/proc/{pid}/{name}")).ok();
+        let Some(status) = read("status") else { return false };
+        let status = String::from_utf8_lossy(&status);
+        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
+        let ids = |name| {
+            let mut ids = field(name).split_whitespace().map(|id| id.parse().unwrap_or(0));
+            std::array::from_fn::<u32, 4, _>(|_| ids.next().unwrap_or(0))
+        };
+        let set = |name| u64::from_str_radix(field(name), 16).unwrap_or(0);
+        let ([uid, euid, suid, fsuid], [gid, egid, sgid, fsgid]) = (ids("Uid:"), ids("Gid:"));
+        let (permitted, effective, inheritable) = (set("CapPrm:"), set("CapEff:"), set("CapInh:"));
+        let creds = Creds { uid, euid, suid, fsuid, gid, egid, sgid, fsgid, permitted, effective, inheritable };
+        let parent =
+            field("PPid:").parse::<u32>().ok().and_then(|pid| self.by_key.keys().find(|key| key.pid == pid).copied());
+        let cgroup = read("cgroup").unwrap_or_default();
+        let auid = read("loginuid").and_then(|text| String::from_utf8_lossy(&text).trim().parse().ok());
+        let process = Process {
+            key,
+            parent,
+            standing: Standing { creds, spaces: Spaces::default() },
+            auid: auid.unwrap_or(u32::MAX),
+            binary: link(pid, "exe"),
+            arguments: self.arguments(&read("cmdline").unwrap_or_default(), false),
+            cwd: link(pid, "cwd"),
+            comm: Arc::from(field("Name:")),
+            place: Arc::new(cgroups.place_of_text(&String::from_utf8_lossy(&cgroup))),
+            flags: "procFS",
+            is_known: true,
+            ..Process::default()
+        };
+        self.insert(process);
+        true
     }
 
     /// A process ended; `false` if that is known already: two last threads may both see that none is left.
@@ -226,6 +255,12 @@ impl Processes {
             self.by_key.remove(&key);
         }
     }
+}
+
+/// Where a link of `/proc` leads; empty where that cannot be read.
+fn link(pid: u32, name: &str) -> Arc<str> {
+    let path = std::fs::read_link(format!("/proc/{pid}/{name}")).unwrap_or_default();
+    Arc::from(path.to_string_lossy().trim_end_matches(" (deleted)"))
 }
 
 /// Arguments after the first as one text; those with spaces in quotation marks, as Tetragon writes them.

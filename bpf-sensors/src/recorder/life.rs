@@ -11,6 +11,8 @@ use crate::privilege;
 use crate::rows::{Event, Hook};
 use crate::sensor::StartError;
 
+/// The parent of the kernel's threads, which is in the machine's own namespaces.
+const KTHREADD: u32 = 2;
 /// Bytes of a name in the map of watched names.
 const NAME: usize = 32;
 
@@ -33,11 +35,22 @@ pub(super) fn watch(kernel: &mut Kernel, config: &Config) -> Result<(), StartErr
 impl State {
     /// Records of the iterator over tasks. Gives the processes that are new.
     pub(super) fn learn(&mut self, bytes: &[u8]) -> Vec<Key> {
-        let tasks = bytes.chunks_exact(RunningTask::SIZE).filter_map(RunningTask::decode);
+        let tasks: Vec<RunningTask> = bytes.chunks_exact(RunningTask::SIZE).filter_map(RunningTask::decode).collect();
         let mut keys = Vec::new();
-        for task in tasks.filter(|task| !task.is_kernel) {
-            self.processes.found(&task, &mut self.cgroups);
-            keys.push(task.key);
+        for task in &tasks {
+            if task.key.pid == KTHREADD {
+                self.processes.host = task.spaces;
+            }
+            if !task.is_kernel {
+                self.processes.found(task, &mut self.cgroups);
+                keys.push(task.key);
+            }
+        }
+        // Some kernels do not show the first process to an iterator: its children know it.
+        for parent in tasks.iter().filter(|task| !task.is_kernel).filter_map(|task| task.parent.known()) {
+            if self.processes.get(parent).is_none() && self.processes.found_in_proc(parent, &self.cgroups) {
+                keys.push(parent);
+            }
         }
         keys
     }
