@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use hindcast_packets::redact::{Place, Redactor, Rule};
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,9 @@ pub struct Config {
     /// How often the kernel's rings are emptied. Longer takes less CPU and bounds the rate a ring can carry.
     #[serde(with = "humantime_serde")]
     pub drain_interval: Duration,
+    /// Size of each of the kernel's rings, but for that of process life, which has 4 MiB always: a power of two. Memory
+    /// that the kernel takes for good.
+    pub ring_size: ByteSize,
     /// How long a row waits for others before it is handed over.
     #[serde(with = "humantime_serde")]
     pub flush_interval: Duration,
@@ -148,6 +152,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             drain_interval: Duration::from_millis(10),
+            ring_size: ByteSize::mib(4),
             flush_interval: Duration::from_millis(250),
             batch_rows: 4096,
             pending_batches: 64,
@@ -203,6 +208,9 @@ impl Default for PayloadConfig {
     }
 }
 
+/// Bounds of a ring: a few events of the largest kind, and what a machine may spare.
+const MIN_RING: u64 = 64 << 10;
+const MAX_RING: u64 = 256 << 20;
 /// The name the kernel compares is at most this long.
 const WATCHED_NAME_MAX: usize = 31;
 
@@ -220,6 +228,11 @@ impl Config {
         check(
             (Duration::from_millis(1)..=second).contains(&self.drain_interval),
             "drain_interval must lie between 1ms and 1s",
+        );
+        let ring = self.ring_size.as_u64();
+        check(
+            ring.is_power_of_two() && (MIN_RING..=MAX_RING).contains(&ring),
+            "ring_size must be a power of two from 64KiB to 256MiB",
         );
         check(self.flush_interval >= self.drain_interval, "flush_interval must not be shorter than drain_interval");
         check(self.batch_rows > 0, "batch_rows must not be 0");

@@ -32,6 +32,9 @@ use crate::rows::{Origin, Rows};
 use crate::sensor::StartError;
 use crate::sink::Counters;
 
+/// How often the rings are looked at in one turn while there is more in them; the largest are empty after so many. Then
+/// it is time to see to the clock and the losses.
+const MAX_ROUNDS: u32 = 16;
 const SECOND: u64 = 1_000_000_000;
 /// How long the last rows wait for the sink when the sensors stop.
 const LAST_OFFERS: u32 = 200;
@@ -219,18 +222,24 @@ impl Recorder {
 
     /// Empties the rings and makes rows of what happened before this began.
     fn drain(&mut self) {
-        self.gathered.begin(self.state.clocks.boot());
-        for ring in &mut self.rings {
-            self.gathered.take(ring);
-        }
-        let batch_rows = self.state.config.batch_rows;
-        let Self { gathered, state, delivery, .. } = self;
-        gathered.in_order(|event| {
-            state.event(event);
-            if state.rows.n_rows() >= batch_rows {
-                delivery.push(state.rows.take());
+        for _round in 0..MAX_ROUNDS {
+            self.gathered.begin(self.state.clocks.boot());
+            let mut are_empty = true;
+            for ring in &mut self.rings {
+                are_empty &= self.gathered.take(ring);
             }
-        });
+            let batch_rows = self.state.config.batch_rows;
+            let Self { gathered, state, delivery, .. } = self;
+            gathered.in_order(|event| {
+                state.event(event);
+                if state.rows.n_rows() >= batch_rows {
+                    delivery.push(state.rows.take());
+                }
+            });
+            if are_empty {
+                return;
+            }
+        }
     }
 
     /// Learns what runs already. The probes hang by now: nothing falls between.

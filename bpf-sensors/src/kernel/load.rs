@@ -133,22 +133,27 @@ fn open(
         Sides::Both => 3,
     };
     let watch = u32::from(!config.files.watch.is_empty());
+    let ring = u32::try_from(config.ring_size.as_u64()).unwrap_or(u32::MAX);
     let repeat = u64::try_from(config.files.repeat_interval.as_nanos()).unwrap_or(u64::MAX);
     let bytes = match object {
         Object::Process => {
             loader.override_global("cfg_cgroup_v1", &is_v1, true);
+            loader.map_max_entries("changes", ring);
             objects::PROCESS
         }
         Object::Socket => {
             loader.override_global("cfg_cookie", &cookies, true);
             loader.override_global("cfg_payload", &payload, true);
             loader.override_global("cfg_http_sides", &sides, true);
+            loader.map_max_entries("sockets", ring);
+            loader.map_max_entries("payloads", ring);
             loader.map_max_entries("connections", config.sockets.max_connections);
             objects::SOCKET
         }
         Object::File => {
             loader.override_global("cfg_watch", &watch, true);
             loader.override_global("cfg_repeat_ns", &repeat, true);
+            loader.map_max_entries("files", ring);
             objects::FILE
         }
     };

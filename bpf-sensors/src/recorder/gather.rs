@@ -8,7 +8,7 @@
 use super::Ring;
 use crate::decode;
 
-/// Bytes taken out of one ring in one turn. What is left stays there: the memory of a turn is bounded, and a flood in one
+/// Bytes taken out of one ring at a time. What is left stays there: the memory this takes is bounded, and a flood in one
 /// ring does not keep the others waiting.
 const MAX_BYTES: usize = 1 << 20;
 
@@ -34,17 +34,18 @@ impl Gathered {
         self.until = now;
     }
 
-    /// Takes what a ring holds.
-    pub(super) fn take(&mut self, ring: &mut Ring) {
+    /// Takes what a ring holds; `false` if it holds more.
+    pub(super) fn take(&mut self, ring: &mut Ring) -> bool {
         let budget = self.bytes.len() + MAX_BYTES;
         while let Some(item) = ring.next() {
             let last = self.push(&item);
             if self.bytes.len() >= budget {
                 // What is still in the ring is not older than this.
                 self.until = self.until.min(last);
-                return;
+                return false;
             }
         }
+        true
     }
 
     /// Adds an event; gives its time. One without a header is as old as can be, to be counted at once.

@@ -73,6 +73,53 @@ fn what_was_done_is_what_was_recorded() {
     assert_eq!(recorded.losses(), Vec::<String>::new(), "nothing is lost on a machine with nothing to do");
 }
 
+/// Opens in the flood.
+const OPENS: u64 = 20_000;
+
+#[test]
+fn noise_never_evicts_process_life_and_what_is_lost_is_counted() {
+    let test = "noise_never_evicts_process_life_and_what_is_lost_is_counted";
+    let report = check(&Config::default());
+    if let Some(obstacle) = obstacle(&report) {
+        return skip(test, &obstacle);
+    }
+    if report.state(Sensor::Files) != Some(&State::Available) {
+        return skip(test, "files are not seen here");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let (sender, receiver) = sync_channel(65_536);
+    // A ring so small and a reader so slow that there is not room for it all.
+    let mut config =
+        Config { drain_interval: Duration::from_secs(1), flush_interval: Duration::from_secs(1), ..Config::default() };
+    config.ring_size = bytesize::ByteSize::kib(64);
+    config.files.repeat_interval = Duration::ZERO;
+    let origin = Origin { node: "n1".to_owned(), ..Origin::default() };
+    let sensors = start(&config, origin, Arc::new(SystemClock), Box::new(sender)).unwrap();
+    let path = directory.path().join("flood").display().to_string();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    world::work(&mut command, &["opens", &OPENS.to_string(), &path]);
+    let mut flood = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+    let mut shells = Vec::new();
+    while flood.try_wait().unwrap().is_none() || shells.len() < 50 {
+        shells.push(Child::run(Command::new("/bin/sh").args(["-c", "exit 0"])));
+    }
+    let flood = flood.id();
+    let counters = sensors.counters();
+    sensors.stop();
+    let recorded = Recorded::new(receiver.try_iter());
+    for shell in &shells {
+        assert_eq!(recorded.one("process_exec", shell.pid).text("kind"), "process_exec");
+        assert_eq!(recorded.one("process_exit", shell.pid).text("exit_status"), "0");
+    }
+    let told = recorded.hooks("fd_install", flood).iter().filter(|row| row.text("file") == path).count() as u64;
+    let lost = recorded.lost_in_kernel("kind=file");
+    println!("{} shells; {told} opens told, {lost} lost of {OPENS}; {counters:?}", shells.len());
+    assert!(lost > 0, "the flood was no flood");
+    // Others open files too, and some of theirs are lost.
+    assert!(told <= OPENS && told + lost >= OPENS, "told {told}, lost {lost}");
+    assert!(recorded.losses().iter().all(|loss| loss.contains("kind=file")), "{:?}", recorded.losses());
+}
+
 /// What was done.
 #[derive(Default)]
 struct Script {

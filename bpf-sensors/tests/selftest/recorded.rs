@@ -77,6 +77,12 @@ impl Recorded {
         self.flows.iter().filter(|row| decoded(&row.text(column)).ends_with(&pid_of(pid))).collect()
     }
 
+    /// How many events of a kind the kernel had no room for.
+    pub(crate) fn lost_in_kernel(&self, detail: &str) -> u64 {
+        let rows = self.losses.iter().filter(|row| row.text("stage") == "kernel" && row.text("detail") == detail);
+        rows.map(|row| row.number("count")).sum()
+    }
+
     pub(crate) fn losses(&self) -> Vec<String> {
         self.losses.iter().map(|row| format!("{row:?}")).collect()
     }

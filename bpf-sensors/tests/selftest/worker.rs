@@ -17,6 +17,7 @@ fn works() {
         ["long", to, times, bytes] => long(address(to), times.parse().unwrap(), bytes.parse().unwrap()),
         ["http", to, target] => http(address(to), target),
         ["dns", to] => dns(address(to)),
+        ["opens", times, path] => opens(times.parse().unwrap(), path),
         ["nobody", to] => drop(UdpSocket::bind("0.0.0.0:0").unwrap().send_to(b"anybody?", address(to)).unwrap()),
         ["udp", to, times, bytes] => udp(address(to), times.parse().unwrap(), bytes.parse().unwrap()),
         other => panic!("no such job: {other:?}"),
@@ -132,4 +133,11 @@ fn dns(to: SocketAddr) {
     let question = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x04pots\x07example\x00\x00\x01\x00\x01";
     socket.send_to(question, to).unwrap();
     assert_eq!(socket.recv(&mut [0; 512]).unwrap(), question.len());
+}
+
+/// Opens a file to write it, over and over.
+fn opens(times: usize, path: &str) {
+    for _ in 0..times {
+        std::fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
+    }
 }

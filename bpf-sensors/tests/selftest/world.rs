@@ -96,7 +96,7 @@ impl World {
     fn command(namespace: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", namespace]).arg(std::env::current_exe().unwrap());
-        command.args(["worker::works", "--exact", "--nocapture"]).env("HINDCAST_WORKER", arguments.join(" "));
+        work(&mut command, arguments);
         command
     }
 
@@ -124,6 +124,11 @@ impl Drop for World {
             }
         }
     }
+}
+
+/// Makes a worker of this same program, which the command names already.
+pub(crate) fn work(command: &mut Command, arguments: &[&str]) {
+    command.args(["worker::works", "--exact", "--nocapture"]).env("HINDCAST_WORKER", arguments.join(" "));
 }
 
 fn ip(arguments: &[&str]) -> Result<(), String> {
