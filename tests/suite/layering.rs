@@ -13,6 +13,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("packets", &["model"]),
     ("proto", &["model"]),
     ("migrations", &[]),
+    // The parsers of what the kernel copies: docs/adr/0015-sensors.md.
+    ("bpf-sensors", &["model", "packets"]),
     ("storage", &["model", "migrations"]),
     ("ingest", &["model", "proto", "storage"]),
     // The edge to proto is a decision: docs/adr/0001-the-house-and-its-edges.md.
@@ -24,6 +26,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 
 /// A heavy package and the rooms it may be used in. `tests` may use what it likes.
 const HEAVY: &[(&str, &[&str])] = &[
+    ("aya", &["bpf-sensors"]),
     ("prost-build", &["proto"]),
     ("tonic-prost", &["proto"]),
     ("tonic-prost-build", &["proto"]),
@@ -74,6 +77,7 @@ const BARRED: &[(&str, &[&str])] = &[
     ("packets", &["tokio", "futures", "socket2", "prost", "tonic"]),
     ("proto", &["tokio", "serde"]),
     ("migrations", &["tokio", "arrow"]),
+    ("bpf-sensors", &["tokio", "futures", "prost", "tonic"]),
     ("storage", &["prost", "tonic", "serde_json"]),
     ("query", &["tonic", "http", "serde_json"]),
 ];
