@@ -66,7 +66,7 @@ impl Server {
     /// # Errors
     /// It cannot be started.
     pub fn spawn(data_dir: &Path, options: &Options) -> Result<Self> {
-        Self::run(&["up", "--data-dir", &data_dir.display().to_string()], data_dir, options)
+        Self::run(&["up", "--no-sensors", "--data-dir", &data_dir.display().to_string()], data_dir, options)
     }
 
     fn run(arguments: &[&str], data_dir: &Path, options: &Options) -> Result<Self> {
