@@ -12,7 +12,7 @@ SOAK_MINUTES ?= 60
 DATA_DIR ?= hindcast-data
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench chaos soak clean
+.PHONY: help setup run test check bpf bench chaos soak clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ test: ## set up, then everything that must hold
 
 check: ## formatting, clippy and rustdoc
 	@scripts/check
+
+bpf: ## compile the kernel's side of the sensors again; needs clang-14, llvm-14 and libbpf-dev
+	@scripts/bpf
 
 bench: ## measure beside DuckDB on the same ROWS=20000000 generated flows
 	@scripts/setup test

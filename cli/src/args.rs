@@ -101,6 +101,9 @@ pub enum Command {
     Lake(LakeCommand),
     /// Say how much disk, memory and how many processors a fleet takes, from what was measured
     Plan(PlanArgs),
+    /// Say what the kernel of this host lets Hindcast see
+    #[command(subcommand)]
+    Sensors(SensorsCommand),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -110,6 +113,19 @@ pub enum Command {
     Completions {
         /// The shell
         shell: clap_complete::Shell,
+    },
+}
+
+/// What can be done with the sensors of this host.
+#[derive(Debug, Subcommand)]
+pub enum SensorsCommand {
+    /// Load every sensor, list each with the reason where it sees nothing, and let go again; the exit status is 1 if
+    /// something is missing
+    #[command(after_help = "Examples:\n  sudo hindcast sensors check\n  hindcast sensors check --config hindcast.toml")]
+    Check {
+        /// Read the configuration from this file
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
     },
 }
 

@@ -33,6 +33,8 @@ pub struct Settings {
     pub storage: hindcast_storage::Config,
     /// Section `[ingest]`.
     pub ingest: hindcast_ingest::Config,
+    /// Section `[sensors]`.
+    pub sensors: hindcast_bpf_sensors::Config,
     /// Section `[query]`.
     pub query: hindcast_query::Config,
     /// Section `[web]`.
@@ -42,7 +44,7 @@ pub struct Settings {
 }
 
 /// The sections, in the order of the reference.
-pub const SECTIONS: &[&str] = &["storage", "ingest", "query", "web", "log"];
+pub const SECTIONS: &[&str] = &["storage", "ingest", "sensors", "query", "web", "log"];
 
 /// Where the settings come from.
 #[derive(Debug, Default)]
@@ -124,6 +126,7 @@ pub fn load(inputs: Inputs) -> Result<Loaded, Problems> {
     let settings = Settings {
         storage: section::read("storage", &mut tree, &mut problems),
         ingest: section::read("ingest", &mut tree, &mut problems),
+        sensors: section::read("sensors", &mut tree, &mut problems),
         query: section::read("query", &mut tree, &mut problems),
         web: section::read("web", &mut tree, &mut problems),
         log: section::read("log", &mut tree, &mut problems),
@@ -260,6 +263,7 @@ impl Settings {
         if !self.storage.lake.is_on() && self.ingest.bucket.iter().any(|bucket| bucket.shared) {
             problems.push("ingest.bucket.shared shares with the recorders of storage.lake, and none is set".to_owned());
         }
+        problems.extend(self.sensors.problems().into_iter().map(|problem| format!("sensors.{problem}")));
         if let Err(errors) = self.web.clone().validate() {
             problems.extend(errors.iter().map(ToString::to_string));
         }

@@ -25,6 +25,7 @@ mod observe;
 mod plan;
 mod progress;
 mod rows;
+mod sensors;
 mod server;
 mod setup;
 mod shutdown;
@@ -64,6 +65,7 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
     match cli.command {
         Command::Up(args) => up::up(&args, &common),
         Command::Serve(args) => up::serve(&args, &common),
+        Command::Sensors(command) => sensors::run(&command, &common),
         Command::Lake(command) => lake::run(&command, &common),
         Command::Import(args) => import::run(&args, &common),
         Command::Observe(args) => observe::run(&args, &common),

@@ -3,6 +3,7 @@
 mod announce;
 mod intake;
 mod notify;
+mod sensors;
 mod sources;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::setup::{self, Common, Voice};
 use crate::shutdown::{self, Ended, Signals, Step};
 use announce::Facts;
 use intake::{Joint, NoIntake};
+use sensors::HostSensors;
 use sources::Sources;
 
 /// What is recorded besides pushes.
@@ -132,7 +134,14 @@ async fn live(store: &Store, settings: Settings, recording: Recording, signals: 
     let web = settings.web.clone().validate().map_err(|_checked| anyhow!("the section [web] has problems"))?;
     let server = Server::open(web, parts)?;
     let (http, grpc) = (server.http_addr(), server.grpc_addr());
-    let facts = Facts::new(&settings, recording, store, (http, grpc));
+    let sensors = match (recording, &pipeline) {
+        (Recording::Sources { wants_sensors: true }, Some(pipeline)) => {
+            Some(HostSensors::start(pipeline, &settings.sensors))
+        }
+        _ => None,
+    };
+    let mut facts = Facts::new(&settings, recording, store, (http, grpc));
+    facts.watch(sensors.as_ref().map(|started| started.as_ref().map(HostSensors::report)));
     let lake = match settings.ingest.bucket.iter().any(|bucket| bucket.shared) && recording.has_sources() {
         true => Some(open_lake(&settings).await?),
         false => None,
@@ -153,6 +162,9 @@ async fn live(store: &Store, settings: Settings, recording: Recording, signals: 
     notify::stopping();
     let steps = vec![
         Step::new("sources", async {
+            if let Some(Ok(sensors)) = sensors {
+                sensors.stop().await;
+            }
             sources.stop().await;
             Ok(())
         }),

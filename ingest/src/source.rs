@@ -17,11 +17,13 @@ pub enum LostStage {
     Append,
     /// The program ended before it was recorded.
     Shutdown,
+    /// The kernel or the sensor had no room for it.
+    Sensor,
 }
 
 impl LostStage {
     /// Every stage.
-    pub const ALL: [Self; 2] = [Self::Append, Self::Shutdown];
+    pub const ALL: [Self; 3] = [Self::Append, Self::Shutdown, Self::Sensor];
 
     /// The stage as a metric label.
     #[must_use]
@@ -29,6 +31,7 @@ impl LostStage {
         match self {
             Self::Append => "append",
             Self::Shutdown => "shutdown",
+            Self::Sensor => "sensor",
         }
     }
 }
@@ -214,6 +217,12 @@ impl Source {
     }
 
     /// Counts a connection opened again.
+    /// Counts events that were seen and that a sensor could not hand over.
+    pub fn count_missed(&self, n: u64) {
+        self.count_received(n);
+        self.count_lost(LostStage::Sensor, n);
+    }
+
     pub(crate) fn count_reconnect(&self) {
         self.0.metrics.reconnects.get_or_create(&self.labels()).inc();
     }

@@ -14,3 +14,6 @@ pub const NO_TIME: u32 = 536_000_004;
 /// A field whose columns are only copies for people, because it did not fit them; the field itself stands in `rest`:
 /// its number as a varint.
 pub const COPIED: u32 = 536_000_005;
+/// When a connection that the row sums up was last seen, nanoseconds since 1970 as a varint; `time` is when it was
+/// first seen.
+pub const LAST_SEEN: u32 = 536_000_006;

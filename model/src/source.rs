@@ -11,13 +11,34 @@ pub enum SourceKind {
     Flight,
     /// Our own eBPF sensors.
     Sensor,
+    /// Packets of a capture file.
+    Pcap,
+    /// Records of NetFlow or IPFIX, which switches and hosts export.
+    Netflow,
+    /// Samples of sFlow.
+    Sflow,
+    /// Lines of a cloud's flow log.
+    FlowLog,
+    /// Flow records of NetObserv.
+    Netobserv,
     /// A recording made by the generator; never real traffic.
     Generated,
 }
 
 impl SourceKind {
     /// Every kind, in the order of declaration.
-    pub const ALL: [Self; 5] = [Self::Hubble, Self::Tetragon, Self::Flight, Self::Sensor, Self::Generated];
+    pub const ALL: [Self; 10] = [
+        Self::Hubble,
+        Self::Tetragon,
+        Self::Flight,
+        Self::Sensor,
+        Self::Pcap,
+        Self::Netflow,
+        Self::Sflow,
+        Self::FlowLog,
+        Self::Netobserv,
+        Self::Generated,
+    ];
 
     /// The text in the `source_kind` column.
     #[must_use]
@@ -27,6 +48,11 @@ impl SourceKind {
             Self::Tetragon => "tetragon",
             Self::Flight => "flight",
             Self::Sensor => "sensor",
+            Self::Pcap => "pcap",
+            Self::Netflow => "netflow",
+            Self::Sflow => "sflow",
+            Self::FlowLog => "flow_log",
+            Self::Netobserv => "netobserv",
             Self::Generated => "generated",
         }
     }

@@ -40,7 +40,7 @@ table! {
         cluster: Dict,
         /// Node that observed it: the wire's node name, without its cluster where it has the form `cluster/node`.
         node: Dict,
-        /// Which wire brought it: hubble, tetragon, flight, sensor or generated.
+        /// Which wire brought it: hubble, tetragon, flight, sensor, pcap, netflow, sflow, flow_log, netobserv or generated.
         source_kind: Dict required,
         /// Which input brought it: a path or an address.
         source: Dict,

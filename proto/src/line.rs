@@ -111,7 +111,14 @@ fn decode_document(
 fn told<'a>(origin: &Origin<'a>, wire: SourceKind) -> Origin<'a> {
     let kind = match origin.kind {
         SourceKind::Hubble | SourceKind::Tetragon => wire,
-        kind @ (SourceKind::Flight | SourceKind::Sensor | SourceKind::Generated) => kind,
+        kind @ (SourceKind::Flight
+        | SourceKind::Sensor
+        | SourceKind::Pcap
+        | SourceKind::Netflow
+        | SourceKind::Sflow
+        | SourceKind::FlowLog
+        | SourceKind::Netobserv
+        | SourceKind::Generated) => kind,
     };
     Origin { kind, ..*origin }
 }

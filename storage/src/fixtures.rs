@@ -1,11 +1,15 @@
 //! Seeded, realistic rows for tests: a sparse graph of workloads with uneven edges.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hindcast_model::tables::{flows, runtime_events};
 use hindcast_model::{Batch, ManualClock, TableId, Timestamp};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
+
+use crate::{Config, Store};
 
 /// When generated recordings start: an hour's start.
 pub(crate) const T0: i64 = 1_780_002_000_000_000_000;
@@ -14,6 +18,25 @@ pub(crate) const MINUTE: i64 = 60_000_000_000;
 /// A clock at [`T0`].
 pub(crate) fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::new(Timestamp::from_nanos(T0)))
+}
+
+/// Settings of a store in that directory. What `HINDCAST_TEST_CLICKHOUSE` names, a server whose schema is up to date, gets
+/// its rows as well.
+pub(crate) fn config(dir: &Path) -> Config {
+    let mut config = Config::at(dir);
+    config.clickhouse.url = std::env::var("HINDCAST_TEST_CLICKHOUSE").unwrap_or_default();
+    config
+}
+
+/// Waits until every sealed row is where it is to be sent.
+pub(crate) async fn settled(store: &Store) {
+    for _ in 0..6000 {
+        if store.n_unsent() == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("rows are not sent: {:?}", store.status().last_clickhouse_error);
 }
 
 /// A source of flows.

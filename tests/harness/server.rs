@@ -61,12 +61,22 @@ impl Server {
         Ok(server)
     }
 
+    /// Starts a server that records this host, and waits until it answers.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_watching(data_dir: &Path, options: &Options) -> Result<Self> {
+        let mut server = Self::run(&["up", "--data-dir", &data_dir.display().to_string()], data_dir, options)?;
+        server.wait_until_ready()?;
+        Ok(server)
+    }
+
     /// Starts a server on that data directory and does not wait for it.
     ///
     /// # Errors
     /// It cannot be started.
     pub fn spawn(data_dir: &Path, options: &Options) -> Result<Self> {
-        Self::run(&["up", "--data-dir", &data_dir.display().to_string()], data_dir, options)
+        Self::run(&["up", "--no-sensors", "--data-dir", &data_dir.display().to_string()], data_dir, options)
     }
 
     fn run(arguments: &[&str], data_dir: &Path, options: &Options) -> Result<Self> {

@@ -9,23 +9,35 @@ use serde_json::Value;
 /// A room and the rooms it may know.
 const ROOMS: &[(&str, &[&str])] = &[
     ("model", &[]),
+    // Pure functions over bytes: docs/adr/0014-packets.md.
+    ("packets", &["model"]),
     ("proto", &["model"]),
     ("migrations", &[]),
+    // The parsers of what the kernel copies: docs/adr/0015-sensors.md.
+    ("bpf-sensors", &["model", "packets"]),
     ("storage", &["model", "migrations"]),
     ("ingest", &["model", "proto", "storage"]),
     // The edge to proto is a decision: docs/adr/0001-the-house-and-its-edges.md.
     ("query", &["model", "proto", "storage"]),
     ("web-api", &["model", "proto", "query"]),
-    ("cli", &["model", "proto", "migrations", "storage", "ingest", "query", "web-api"]),
+    ("cli", &["model", "proto", "migrations", "bpf-sensors", "storage", "ingest", "query", "web-api"]),
     ("tests", &["model", "proto", "migrations", "storage", "ingest", "query", "web-api", "cli"]),
 ];
 
 /// A heavy package and the rooms it may be used in. `tests` may use what it likes.
 const HEAVY: &[(&str, &[&str])] = &[
+    ("aya", &["bpf-sensors"]),
     ("prost-build", &["proto"]),
     ("tonic-prost", &["proto"]),
     ("tonic-prost-build", &["proto"]),
     ("protox", &["proto"]),
+    ("etherparse", &["packets"]),
+    ("fluke-hpack", &["packets"]),
+    ("hickory-proto", &["packets"]),
+    ("httparse", &["packets"]),
+    ("netflow_parser", &["packets"]),
+    ("pcap-parser", &["packets"]),
+    ("tls-parser", &["packets"]),
     ("rusqlite", &["migrations", "storage"]),
     ("clickhouse", &["storage"]),
     // `inspect --verify` reads segments below the store.
@@ -62,8 +74,10 @@ const HEAVY: &[(&str, &[&str])] = &[
 /// What a room must do without: no async, no wire, no network where there is nothing to wait for.
 const BARRED: &[(&str, &[&str])] = &[
     ("model", &["tokio", "futures", "serde", "serde_json", "prost", "tonic"]),
+    ("packets", &["tokio", "futures", "socket2", "prost", "tonic"]),
     ("proto", &["tokio", "serde"]),
     ("migrations", &["tokio", "arrow"]),
+    ("bpf-sensors", &["tokio", "futures", "prost", "tonic"]),
     ("storage", &["prost", "tonic", "serde_json"]),
     ("query", &["tonic", "http", "serde_json"]),
 ];

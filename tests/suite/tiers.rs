@@ -298,13 +298,13 @@ async fn random_questions_have_the_same_answers_on_both_tiers() {
     }
 }
 
-/// The tests of the crate that answers questions, as they were built last.
-fn tests_of_query() -> PathBuf {
+/// The tests inside of a crate, as they were built last.
+fn tests_of(krate: &str) -> PathBuf {
     let deps = std::env::current_exe().unwrap().parent().unwrap().to_owned();
     let files = std::fs::read_dir(deps).unwrap().map(|entry| entry.unwrap().path());
     let built = files.filter(|path| {
         let name = path.file_name().unwrap().to_string_lossy();
-        name.starts_with("hindcast_query-") && !name.contains('.')
+        name.starts_with(&format!("hindcast_{krate}-")) && !name.contains('.')
     });
     let newest = built.max_by_key(|path| path.metadata().unwrap().modified().unwrap());
     newest.expect("cargo builds it with this one")
@@ -315,11 +315,26 @@ fn what_holds_of_questions_in_the_lake_holds_in_clickhouse() {
     const TEST: &str = "tiers::what_holds_of_questions_in_the_lake_holds_in_clickhouse";
     let folder = tempdir().unwrap();
     let Some(clickhouse) = ClickHouse::start(TEST, &folder.path().join("clickhouse")).unwrap() else { return };
-    let mut tests = Command::new(tests_of_query());
+    let mut tests = Command::new(tests_of("query"));
     tests.args(["engine::", "fold::", "sql::", "--test-threads=2"]);
     tests.env("HINDCAST_TEST_CLICKHOUSE", clickhouse.url()).env_remove("RUST_BACKTRACE");
     let ended = run(&mut tests).unwrap();
     let databases = clickhouse.ask("SELECT count() FROM system.databases WHERE name LIKE 'test\\_%'").unwrap();
     let said = ended.success().unwrap();
     assert!(databases.parse::<u64>().unwrap() > 20, "the tests did not go there: {databases}\n{said}");
+}
+
+#[test]
+fn what_holds_of_a_store_holds_with_clickhouse_behind_it() {
+    const TEST: &str = "tiers::what_holds_of_a_store_holds_with_clickhouse_behind_it";
+    let folder = tempdir().unwrap();
+    let Some(clickhouse) = ClickHouse::start(TEST, &folder.path().join("clickhouse")).unwrap() else { return };
+    migrate(&clickhouse, "apply").success().unwrap();
+    let mut tests = Command::new(tests_of("storage"));
+    // A sample of the calls that can fail: every one opens a store, which asks the server.
+    tests.args(["store::", "--test-threads=2"]).env_remove("HINDCAST_LONG").env_remove("RUST_BACKTRACE");
+    tests.env("HINDCAST_TEST_CLICKHOUSE", clickhouse.url());
+    let said = run(&mut tests).unwrap().success().unwrap();
+    let stores = clickhouse.ask("SELECT count(DISTINCT segment_store) FROM hindcast.flows").unwrap();
+    assert!(stores.parse::<u64>().unwrap() > 10, "the tests did not go there: {stores}\n{said}");
 }

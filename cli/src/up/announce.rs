@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
+use hindcast_bpf_sensors::Report;
+use hindcast_bpf_sensors::capability::State;
 use hindcast_storage::Store;
 
 use super::{Recording, sources};
@@ -58,7 +60,7 @@ impl Facts {
             Recording::Pushes => {
                 facts.not_recording.push("record anything else: this is `serve`; `up` starts the sources".to_owned());
             }
-            Recording::Sources { wants_sensors } => {
+            Recording::Sources { .. } => {
                 let configured = sources::describe(&settings.ingest);
                 if configured.is_empty() {
                     let text = "read files, buckets, Hubble or Tetragon: the configuration names none ([[ingest.follow]], \
@@ -66,14 +68,28 @@ impl Facts {
                     facts.not_recording.push(text.to_owned());
                 }
                 facts.recording.extend(configured);
-                facts.not_recording.push(if wants_sensors {
-                    "watch this host's kernel: this version has no sensors yet, a later one brings them".to_owned()
-                } else {
-                    "watch this host's kernel: --no-sensors".to_owned()
-                });
             }
         }
         facts
+    }
+
+    /// Adds what is seen of this host's kernel; `None` where nobody wants to.
+    pub(super) fn watch(&mut self, sensors: Option<Result<&Report, &String>>) {
+        match sensors {
+            Some(Ok(report)) => {
+                let is_seen = |state: &State| matches!(state, State::Available | State::Partial { .. });
+                let seen = report.capabilities.iter().filter(|capability| is_seen(&capability.state));
+                let seen: Vec<&str> = seen.map(|capability| capability.sensor.name()).collect();
+                self.recording.push(format!("this host's kernel: {}", seen.join(", ")));
+                for capability in &report.capabilities {
+                    if let State::Missing { reason } | State::Partial { reason } = &capability.state {
+                        self.not_recording.push(format!("see all {} of this host: {reason}", capability.sensor.name()));
+                    }
+                }
+            }
+            Some(Err(reason)) => self.not_recording.push(format!("watch this host's kernel: {reason}")),
+            None => self.not_recording.push("watch this host's kernel: it was told not to".to_owned()),
+        }
     }
 }
 

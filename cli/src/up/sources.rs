@@ -75,7 +75,8 @@ pub(super) fn kinds(config: &Config) -> BTreeMap<String, &'static str> {
     let hubble = config.hubble.iter().map(|hubble| (hubble.source_name(), "hubble"));
     let tetragon = config.tetragon.iter().map(|tetragon| (tetragon.source_name(), "tetragon"));
     let buckets = config.bucket.iter().map(|bucket| (bucket.source_name(), "bucket"));
-    followed.chain(buckets).chain(hubble).chain(tetragon).collect()
+    let sensors = [(super::sensors::SOURCE.to_owned(), "sensors")];
+    followed.chain(buckets).chain(hubble).chain(tetragon).chain(sensors).collect()
 }
 
 /// What the sources record, one line each.

@@ -99,7 +99,7 @@ impl<'a> Remainder<'a> {
         let mut fields = Reader::new(self.bytes);
         while let Ok(Some(field)) = fields.next() {
             match (field.number, field.value) {
-                (rest::ENVELOPE | rest::BARE | rest::NO_TIME | rest::COPIED, _) => {}
+                (rest::ENVELOPE | rest::BARE | rest::NO_TIME | rest::COPIED | rest::LAST_SEEN, _) => {}
                 (8, Value::Bytes(endpoint)) if self.has_workloads[0] => put_without_marks(out, 8, endpoint, &[]),
                 (9, Value::Bytes(endpoint)) if self.has_workloads[1] => put_without_marks(out, 9, endpoint, &[]),
                 (15, Value::Bytes(layer7)) if self.has_headers => put_without_marks(out, 15, layer7, &[101]),

@@ -10,11 +10,10 @@ mod duckdb;
 mod lifecycle;
 
 use super::*;
-use crate::config::Config;
 use crate::fixtures::{self, MINUTE, T0, Traffic};
 
 async fn open(dir: &Path) -> Store {
-    Store::open(Config::at(dir).validate().unwrap(), fixtures::clock()).await.unwrap()
+    Store::open(fixtures::config(dir).validate().unwrap(), fixtures::clock()).await.unwrap()
 }
 
 fn memory_rows(store: &Store, table: TableId) -> usize {
@@ -40,13 +39,13 @@ async fn appended_rows_are_visible_at_once_and_after_a_reopen() {
     let Some(crate::TailItem::Appended(appended)) = tail.next().await else { panic!("nothing in the tail") };
     assert_eq!((appended.lsn, appended.batches.len()), (Lsn::new(1), 2));
     drop(store);
-    let mut store = Store::open(Config::at(dir.path()).validate().unwrap(), fixtures::clock()).await;
+    let mut store = Store::open(fixtures::config(dir.path()).validate().unwrap(), fixtures::clock()).await;
     for _ in 0..200 {
         if store.is_ok() {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        store = Store::open(Config::at(dir.path()).validate().unwrap(), fixtures::clock()).await;
+        store = Store::open(fixtures::config(dir.path()).validate().unwrap(), fixtures::clock()).await;
     }
     check(&store.unwrap());
 }
@@ -55,7 +54,7 @@ async fn appended_rows_are_visible_at_once_and_after_a_reopen() {
 async fn a_second_store_on_the_directory_is_told_who_has_it() {
     let dir = tempfile::tempdir().unwrap();
     let _store = open(dir.path()).await;
-    let second = Store::open(Config::at(dir.path()).validate().unwrap(), fixtures::clock()).await;
+    let second = Store::open(fixtures::config(dir.path()).validate().unwrap(), fixtures::clock()).await;
     let text = second.unwrap_err().to_string();
     assert!(text.ends_with(&format!("is in use by process {}", std::process::id())), "{text}");
 }

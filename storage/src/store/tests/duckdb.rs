@@ -106,6 +106,7 @@ async fn duckdb_sees_the_rows_while_the_store_is_open() {
     assert_eq!(answers[8], "0");
     clock.set(hindcast_model::Timestamp::from_nanos(T0 + 3 * 60 * MINUTE));
     fill(&store, &mut traffic, 0).await;
+    fixtures::settled(&store).await;
     store.maintain().await.unwrap();
     let answers = ask(&catalog, &["SELECT count(*) FROM flows", "SELECT sum(rows) FROM edges_1h"]).unwrap();
     assert_eq!(answers, ["3600", "3600"]);

@@ -69,7 +69,7 @@ pub(super) async fn batches(snapshot: &Snapshot, table: TableId) -> Vec<RecordBa
 
 /// Settings under which nothing happens by itself.
 pub(super) fn quiet(dir: &Path) -> Config {
-    let mut config = Config::at(dir);
+    let mut config = fixtures::config(dir);
     config.memory.max_age = Duration::from_secs(1 << 30);
     config.segments.maintenance_interval = Duration::from_secs(1 << 30);
     config.segments.row_group_rows = 1024;
@@ -158,6 +158,7 @@ async fn compaction_keeps_the_multiset_and_running_snapshots_their_files() {
     }
     let old = store.snapshot();
     let edges = rows(&old, TableId::Edges1m).await;
+    fixtures::settled(&store).await;
     store.maintain().await.unwrap();
     let new = store.snapshot();
     assert_eq!(new.segments(TableId::Flows, TimeRange::ALL).len(), 1);
@@ -169,6 +170,7 @@ async fn compaction_keeps_the_multiset_and_running_snapshots_their_files() {
     clock.set(Timestamp::from_nanos(T0 + 60 * MINUTE));
     store.append(Append { batches: vec![traffic.flows(10, T0, MINUTE)] }).await.unwrap();
     store.seal_all().await.unwrap();
+    fixtures::settled(&store).await;
     clock.set(Timestamp::from_nanos(T0 + 120 * MINUTE));
     store.maintain().await.unwrap();
     assert_eq!(rows(&old, TableId::Flows).await, multiset_of(&all));
@@ -198,6 +200,7 @@ async fn minutes_that_hardly_fold_are_not_written() {
     drop(store);
     clock.set(Timestamp::from_nanos(T0 + 120 * MINUTE));
     let store = open(config, clock).await;
+    fixtures::settled(&store).await;
     // In the first round the segments are news: only what got no more since is joined.
     store.maintain().await.unwrap();
     assert_eq!(store.snapshot().segments(TableId::Flows, TimeRange::ALL).len(), 3);
@@ -233,6 +236,7 @@ async fn retention_drops_the_old_and_the_too_much() {
         store.append(Append { batches: vec![flows, fixtures::runtime(1, 10, T0)] }).await.unwrap();
     }
     store.seal_all().await.unwrap();
+    fixtures::settled(&store).await;
     clock.set(Timestamp::from_nanos(T0 + 4 * 60 * MINUTE));
     store.maintain().await.unwrap();
     let snapshot = store.snapshot();

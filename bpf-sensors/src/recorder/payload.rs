@@ -1,0 +1,278 @@
+//! The first bytes of DNS, HTTP and TLS, parsed and told as rows of the application layer: a request where it was asked, a
+//! response where it was answered.
+
+use std::collections::HashMap;
+
+use hindcast_model::list;
+use hindcast_model::tables::flows::Builder;
+use hindcast_packets::dns;
+use hindcast_packets::http1::{self, Request};
+use hindcast_packets::redact::Redactor;
+use hindcast_packets::tls::{self, ClientHello, Hello, Reassembler};
+
+use super::{Class, State};
+use crate::decode::{Key, Payload, PayloadProtocol};
+use crate::rows::{End, Traffic};
+use crate::sink::Counters;
+
+/// Questions and hellos that wait for their other half; more are forgotten, which costs a latency or a name.
+const MAX_WAITING: usize = 8192;
+/// How long they wait, in nanoseconds.
+const PATIENCE: u64 = 30_000_000_000;
+/// Hexadecimal digits of a W3C trace id.
+const TRACE_ID: usize = 32;
+
+/// One direction of a TLS connection that has not said hello to its end.
+#[derive(Debug)]
+struct Hearing {
+    reassembler: Reassembler,
+    next_seq: u32,
+    since: u64,
+}
+
+/// What was said and waits for an answer.
+#[derive(Debug)]
+pub(super) struct Talks {
+    redactor: Redactor,
+    /// DNS questions by socket and id, and when they were asked.
+    questions: HashMap<(u64, u16), u64>,
+    hearings: HashMap<(u64, bool), Hearing>,
+    /// Hellos of clients by socket.
+    hellos: HashMap<u64, (ClientHello, u64)>,
+}
+
+impl Talks {
+    pub(super) fn new(redactor: Redactor) -> Self {
+        Self { redactor, questions: HashMap::new(), hearings: HashMap::new(), hellos: HashMap::new() }
+    }
+
+    /// Forgets what waited too long.
+    pub(super) fn forget(&mut self, now: u64) {
+        self.questions.retain(|_key, asked| now.saturating_sub(*asked) < PATIENCE);
+        self.hearings.retain(|_key, hearing| now.saturating_sub(hearing.since) < PATIENCE);
+        self.hellos.retain(|_key, (_hello, since)| now.saturating_sub(*since) < PATIENCE);
+    }
+}
+
+/// A row of the application layer.
+struct Said<'a> {
+    ts: u64,
+    /// Whether the local end said it.
+    is_out: bool,
+    is_reply: bool,
+    l7_protocol: &'static str,
+    payload: &'a Payload<'a>,
+    process: Option<Key>,
+}
+
+impl State {
+    pub(super) fn payload(&mut self, payload: &Payload<'_>) {
+        match payload.protocol {
+            PayloadProtocol::Dns => self.dns(payload),
+            PayloadProtocol::Http => self.http(payload),
+            PayloadProtocol::Tls => self.tls(payload),
+        }
+    }
+
+    fn say(&mut self, said: &Said<'_>, more: impl FnOnce(&mut Builder, usize)) {
+        if !self.may(Class::Flow) {
+            return;
+        }
+        let payload = said.payload;
+        let traffic = Traffic {
+            process: said.process,
+            verdict: Some("FORWARDED"),
+            flow_type: "L7",
+            cookie: payload.key,
+            connection_id: payload.isn,
+            ..Traffic::of(said.ts, payload.tuple, if said.is_out { End::Source } else { End::Destination })
+        };
+        self.rows.flow(&self.clocks, &self.processes, &traffic, |flows, row| {
+            flows.l7_protocol.set(row, said.l7_protocol);
+            flows.l7_type.set(row, if said.is_reply { "RESPONSE" } else { "REQUEST" });
+            flows.is_reply.set(row, said.is_reply);
+            // A reply goes the other way on a connection that still has the direction in which it was opened.
+            flows.direction.set(row, if said.is_out == said.is_reply { "INGRESS" } else { "EGRESS" });
+            more(flows, row);
+        });
+    }
+
+    fn malformed(&self, error: &hindcast_packets::Malformed) {
+        // Eight bytes made it look like the protocol, and it was another: nothing is lost.
+        tracing::trace!(%error, "payload is not what it looked like");
+    }
+
+    fn dns(&mut self, payload: &Payload<'_>) {
+        let message = match dns::parse(payload.bytes) {
+            Ok(message) => message,
+            Err(error) => return self.malformed(&error),
+        };
+        let ts = payload.header.ts;
+        let process = payload.header.process.known().or_else(|| self.udp_owner(payload.key));
+        let key = (payload.key, message.id);
+        let mut latency = None;
+        if message.is_response {
+            latency = self.talks.questions.remove(&key).map(|asked| ts.saturating_sub(asked));
+        } else if self.talks.questions.len() < MAX_WAITING {
+            self.talks.questions.insert(key, ts);
+        }
+        let said =
+            Said { ts, is_out: payload.is_out, is_reply: message.is_response, l7_protocol: "DNS", payload, process };
+        self.say(&said, |flows, row| {
+            if let Some(question) = message.questions.first() {
+                flows.dns_query.set(row, &question.name);
+            }
+            let put = |column: &mut hindcast_model::column::DictColumn, items: Option<String>| {
+                if let Some(items) = items {
+                    column.set(row, &items);
+                }
+            };
+            put(&mut flows.dns_qtypes, list::join(message.questions.iter().map(|question| question.qtype.as_str())));
+            if !message.is_response {
+                return;
+            }
+            flows.dns_rcode.set(row, message.rcode);
+            let ips: Vec<String> = message.ips().map(|ip| ip.to_string()).collect();
+            put(&mut flows.dns_ips, list::join(ips.iter().map(String::as_str)));
+            put(&mut flows.dns_cnames, list::join(message.cnames()));
+            put(&mut flows.dns_rrtypes, list::join(message.answers.iter().map(|answer| answer.rrtype.as_str())));
+            if let Some(ttl) = message.ttl_s() {
+                flows.dns_ttl_s.set(row, ttl);
+            }
+            if let Some(latency) = latency {
+                flows.latency_ns.set(row, latency);
+            }
+        });
+    }
+
+    /// One event holds the request and the beginning of its response; whoever asked is the source of the first.
+    fn http(&mut self, payload: &Payload<'_>) {
+        let request = match http1::parse_request(payload.bytes) {
+            Ok(Some(request)) => request,
+            Ok(None) => return,
+            Err(error) => return self.malformed(&error),
+        };
+        let response = http1::parse_response(payload.response).ok().flatten();
+        let url = self.talks.redactor.url(&url_of(&request)).into_owned();
+        let trace_id = http1::header(&request.headers, "traceparent").and_then(trace_id);
+        let answered = payload.header.ts;
+        let process = payload.header.process.known();
+        let asked = answered.saturating_sub(payload.latency);
+        let put = |flows: &mut Builder, row: usize| {
+            flows.http_method.set(row, &request.method);
+            flows.http_url.set(row, &url);
+            if let Some(version) = request.version {
+                flows.http_protocol.set(row, version);
+            }
+            if let Some(id) = &trace_id {
+                flows.trace_id.set(row, id);
+            }
+        };
+        let said = Said { ts: asked, is_out: payload.is_out, is_reply: false, l7_protocol: "HTTP", payload, process };
+        self.say(&said, put);
+        let said = Said { ts: answered, is_out: !payload.is_out, is_reply: true, ..said };
+        self.say(&said, |flows, row| {
+            put(flows, row);
+            flows.latency_ns.set(row, payload.latency);
+            if let Some(response) = &response {
+                flows.http_status.set(row, response.status);
+            }
+        });
+    }
+
+    fn tls(&mut self, payload: &Payload<'_>) {
+        let hello = match self.hear(payload) {
+            Ok(Some(hello)) => hello,
+            Ok(None) => return,
+            Err(error) => return self.malformed(&error),
+        };
+        let ts = payload.header.ts;
+        let said = Said {
+            ts,
+            is_out: payload.is_out,
+            is_reply: matches!(hello, Hello::Server(_)),
+            l7_protocol: "TLS",
+            payload,
+            process: payload.header.process.known(),
+        };
+        match hello {
+            Hello::Client(client) => {
+                self.say(&said, |flows, row| {
+                    if let Some(name) = &client.server_name {
+                        flows.tls_server_name.set(row, name);
+                    }
+                });
+                if self.talks.hellos.len() < MAX_WAITING {
+                    self.talks.hellos.insert(payload.key, (client, ts));
+                }
+            }
+            Hello::Server(server) => {
+                let asked = self.talks.hellos.remove(&payload.key);
+                self.say(&said, |flows, row| {
+                    flows.tls_version.set(row, &tls::version_name(server.version));
+                    flows.tls_cipher.set(row, &tls::cipher_name(server.cipher));
+                    if let Some(alpn) = &server.alpn {
+                        flows.tls_alpn.set(row, alpn);
+                    }
+                    let Some((client, asked)) = asked else { return };
+                    flows.latency_ns.set(row, ts.saturating_sub(asked));
+                    if let Some(name) = &client.server_name {
+                        flows.tls_server_name.set(row, name);
+                    }
+                });
+            }
+        }
+    }
+
+    /// Puts a hello together from its segments. A gap, or what was sent again, ends or passes over the attempt.
+    fn hear(&mut self, payload: &Payload<'_>) -> Result<Option<Hello>, hindcast_packets::Malformed> {
+        let key = (payload.key, payload.is_out);
+        let hearings = &mut self.talks.hearings;
+        if let Some(hearing) = hearings.get(&key)
+            && hearing.next_seq != payload.seq
+        {
+            // The distance in the ring of sequence numbers: behind is a repetition, ahead a gap.
+            if payload.seq.wrapping_sub(hearing.next_seq) > u32::MAX / 2 {
+                return Ok(None);
+            }
+            hearings.remove(&key);
+            if !tls::looks_like_handshake(payload.bytes) {
+                Counters::add(&self.counters.undecodable, 1);
+                return Ok(None);
+            }
+        }
+        if hearings.len() >= MAX_WAITING && !hearings.contains_key(&key) {
+            return Ok(None);
+        }
+        let hearing = hearings.entry(key).or_insert_with(|| Hearing {
+            reassembler: Reassembler::new(),
+            next_seq: payload.seq,
+            since: payload.header.ts,
+        });
+        let heard = hearing.reassembler.push(payload.bytes);
+        hearing.next_seq = payload.seq.wrapping_add(payload.total);
+        // Bytes that were not copied are a gap of their own.
+        let is_cut = usize::try_from(payload.total).is_ok_and(|total| total > payload.bytes.len());
+        if is_cut || hearing.reassembler.is_done() {
+            hearings.remove(&key);
+        }
+        heard
+    }
+}
+
+/// The URL of a request: with the host where the request names it.
+fn url_of(request: &Request) -> String {
+    match request.host().filter(|_host| request.target.starts_with('/')) {
+        Some(host) => format!("http://{host}{}", request.target),
+        None => request.target.clone(),
+    }
+}
+
+/// The trace id of a `traceparent` header.
+fn trace_id(header: &str) -> Option<String> {
+    let id = header.split('-').nth(1)?;
+    (id.len() == TRACE_ID && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| id.to_owned())
+}
+
+#[cfg(test)]
+mod tests;
