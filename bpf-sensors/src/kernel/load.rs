@@ -12,7 +12,7 @@ use super::objects;
 use super::programs::{Hook, Object, PROBES, Probe, is_wanted};
 use crate::capability::{Outcome, Report};
 use crate::cgroup::Layout;
-use crate::config::{Config, Sides};
+use crate::config::{Config, Sides, watched_name};
 
 /// The probes in the kernel; they go when this does.
 #[derive(Debug)]
@@ -133,12 +133,13 @@ fn open(
         Sides::Both => 3,
     };
     let watch = u32::from(!config.files.watch.is_empty());
+    let names = config.files.watch.iter().map(|path| watched_name(path).len());
+    let lengths = names.filter(|length| *length < 64).fold(0_u64, |mask, length| mask | 1 << length);
     let ring = u32::try_from(config.ring_size.as_u64()).unwrap_or(u32::MAX);
     let repeat = u64::try_from(config.files.repeat_interval.as_nanos()).unwrap_or(u64::MAX);
     let bytes = match object {
         Object::Process => {
             loader.override_global("cfg_cgroup_v1", &is_v1, true);
-            loader.map_max_entries("changes", ring);
             objects::PROCESS
         }
         Object::Socket => {
@@ -152,6 +153,7 @@ fn open(
         }
         Object::File => {
             loader.override_global("cfg_watch", &watch, true);
+            loader.override_global("cfg_watch_lengths", &lengths, true);
             loader.override_global("cfg_repeat_ns", &repeat, true);
             loader.map_max_entries("files", ring);
             objects::FILE
