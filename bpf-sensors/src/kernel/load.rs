@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use aya::programs::{CgroupAttachMode, CgroupSkbAttachType, Iter, Program, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
+use rustix::thread::CapabilitySet;
 
 use super::objects;
 use super::programs::{Hook, Object, PROBES, Probe, is_wanted};
@@ -254,7 +255,31 @@ fn explain(error: &(dyn std::error::Error + 'static)) -> String {
     if let Some((end, _)) = text.char_indices().nth(MAX_REASON) {
         text.truncate(end);
     }
+    if text.contains("Operation not permitted") {
+        text.push_str(&lacking());
+    }
     text
+}
+
+/// What of the needed capabilities this process does not have, as the end of a reason.
+fn lacking() -> String {
+    let needed = [
+        (CapabilitySet::BPF, "CAP_BPF"),
+        (CapabilitySet::PERFMON, "CAP_PERFMON"),
+        (CapabilitySet::NET_ADMIN, "CAP_NET_ADMIN"),
+    ];
+    let have = rustix::thread::capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective);
+    // What CAP_BPF and CAP_PERFMON allow was SYS_ADMIN's before, and still is.
+    let is_enough = |capability| {
+        have.contains(capability) || (capability != CapabilitySet::NET_ADMIN && have.contains(CapabilitySet::SYS_ADMIN))
+    };
+    let names: Vec<&str> =
+        needed.into_iter().filter(|(capability, _)| !is_enough(*capability)).map(|(_, name)| name).collect();
+    if names.is_empty() {
+        " (no capability is missing: a policy of this machine)".to_owned()
+    } else {
+        format!(" (without {})", names.join(", "))
+    }
 }
 
 /// How lines of the verifier begin that stand behind its verdict.
