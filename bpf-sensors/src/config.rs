@@ -14,8 +14,9 @@ pub struct Config {
     /// How often the kernel's rings are emptied. Longer takes less CPU and bounds the rate a ring can carry.
     #[serde(with = "humantime_serde")]
     pub drain_interval: Duration,
-    /// Size of each of the kernel's three large rings (sockets, payload, files): a power of two. That of process life has
-    /// 4 MiB always, that of privileges 1 MiB. The kernel takes the memory for good.
+    /// Size of the kernel's ring of payload, a power of two; that of sockets has half of it, that of files a quarter. The
+    /// ring of process life has 2 MiB always, that of privileges 512 KiB. The kernel takes the memory for good, and
+    /// counts it twice as ours: a ring is mapped twice.
     pub ring_size: ByteSize,
     /// Nice value of the thread that empties the rings, -20 to 19. Where all CPUs are busy, one that has to queue loses
     /// what the rings cannot hold meanwhile; it needs little.

@@ -147,7 +147,7 @@ fn open(
             loader.override_global("cfg_cookie", &cookies, true);
             loader.override_global("cfg_payload", &payload, true);
             loader.override_global("cfg_http_sides", &sides, true);
-            loader.map_max_entries("sockets", ring);
+            loader.map_max_entries("sockets", ring / 2);
             loader.map_max_entries("payloads", ring);
             loader.map_max_entries("connections", config.sockets.max_connections);
             objects::SOCKET
@@ -156,7 +156,7 @@ fn open(
             loader.override_global("cfg_watch", &watch, true);
             loader.override_global("cfg_watch_lengths", &lengths, true);
             loader.override_global("cfg_repeat_ns", &repeat, true);
-            loader.map_max_entries("files", ring);
+            loader.map_max_entries("files", ring / 4);
             objects::FILE
         }
     };
