@@ -12,7 +12,7 @@ SOAK_MINUTES ?= 60
 DATA_DIR ?= hindcast-data
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bpf bench chaos soak clean
+.PHONY: help setup run test check bpf bench bench-sensors chaos soak clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ bpf: ## compile the kernel's side of the sensors again; needs clang-14, llvm-14 
 bench: ## measure beside DuckDB on the same ROWS=20000000 generated flows
 	@scripts/setup test
 	ROWS=$(ROWS) scripts/bench
+
+bench-sensors: ## measure what the sensors cost, as root: CPU with and without them
+	cargo build --release --locked -p hindcast-bpf-sensors --example overhead
+	"$${CARGO_TARGET_DIR:-target}/release/examples/overhead"
 
 chaos: ## kill, cut off, starve and fill up a recorder and ClickHouse under load for MINUTES=20, from SEED
 	@scripts/setup test

@@ -142,14 +142,15 @@ fn sense(is_server_only: bool) -> Outcome<()> {
     out.flush()?;
     std::io::stdin().read_to_end(&mut Vec::new())?;
     let (cpu, took) = (process_cpu()? - before, began.elapsed());
-    let memory = status_field("VmHWM:")?;
+    let (memory, most) = (status_field("VmRSS:")?, status_field("VmHWM:")?);
     sensors.stop();
     let _n_rows = taker.join();
     writeln!(
         out,
-        "sensors: {:.1} % of a CPU, {} MiB at most, {} events, {} lost in the kernel, {} rows, {} shed",
+        "sensors: {:.1} % of a CPU, {} MiB (at most {}), {} events, {} lost in the kernel, {} rows, {} shed",
         100.0 * cpu / took.as_nanos() as f64,
         memory / 1024,
+        most / 1024,
         Counters::read(&counters.received),
         Counters::read(&counters.lost_in_kernel),
         Counters::read(&counters.rows),
@@ -232,19 +233,19 @@ fn serve(listener: &TcpListener, load: Load) {
 }
 
 fn ask(address: SocketAddr, load: Load, n_done: &AtomicU64, stop: &AtomicBool) -> std::io::Result<()> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_nodelay(true)?;
     let mut buffer = [0; 256];
+    // The server sees to one connection at a time.
+    let mut kept = if matches!(load, Load::Connections) { None } else { Some(TcpStream::connect(address)?) };
     let piece = vec![b'x'; PIECE];
     while !stop.load(Ordering::Relaxed) {
-        match load {
-            Load::Bulk => stream.write_all(&piece)?,
-            Load::Connections => {
-                let mut stream = TcpStream::connect(address)?;
+        match &mut kept {
+            Some(stream) if matches!(load, Load::Bulk) => stream.write_all(&piece)?,
+            Some(stream) => {
                 stream.write_all(REQUEST)?;
                 let _length = stream.read(&mut buffer)?;
             }
-            Load::KeepAlive | Load::Exec | Load::Open => {
+            None => {
+                let mut stream = TcpStream::connect(address)?;
                 stream.write_all(REQUEST)?;
                 let _length = stream.read(&mut buffer)?;
             }

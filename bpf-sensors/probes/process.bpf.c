@@ -2,8 +2,8 @@
 #include "task.h"
 #include "path.h"
 
-RING(life, 4 << 20);
-RING(changes, 1 << 20);
+RING(life, 2 << 20);
+RING(changes, 512 << 10);
 
 #define PF_KTHREAD 0x00200000
 #define TEXT_MAX 1024

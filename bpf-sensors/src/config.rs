@@ -14,9 +14,13 @@ pub struct Config {
     /// How often the kernel's rings are emptied. Longer takes less CPU and bounds the rate a ring can carry.
     #[serde(with = "humantime_serde")]
     pub drain_interval: Duration,
-    /// Size of each of the kernel's rings, but for that of process life, which has 4 MiB always: a power of two. Memory
-    /// that the kernel takes for good.
+    /// Size of the kernel's ring of payload, a power of two; that of sockets has half of it, that of files a quarter. The
+    /// ring of process life has 2 MiB always, that of privileges 512 KiB. The kernel takes the memory for good, and
+    /// counts it twice as ours: a ring is mapped twice.
     pub ring_size: ByteSize,
+    /// Nice value of the thread that empties the rings, -20 to 19. Where all CPUs are busy, one that has to queue loses
+    /// what the rings cannot hold meanwhile; it needs little.
+    pub nice: i32,
     /// How long a row waits for others before it is handed over.
     #[serde(with = "humantime_serde")]
     pub flush_interval: Duration,
@@ -153,6 +157,7 @@ impl Default for Config {
         Self {
             drain_interval: Duration::from_millis(10),
             ring_size: ByteSize::mib(4),
+            nice: -10,
             flush_interval: Duration::from_millis(250),
             batch_rows: 4096,
             pending_batches: 64,
@@ -214,6 +219,11 @@ const MAX_RING: u64 = 256 << 20;
 /// The name the kernel compares is at most this long.
 const WATCHED_NAME_MAX: usize = 31;
 
+/// The name by which the kernel picks a watched path: its last.
+pub(crate) fn watched_name(path: &str) -> &str {
+    path.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
+}
+
 impl Config {
     /// Everything that is wrong with these settings, each with the name of the knob.
     #[must_use]
@@ -234,6 +244,7 @@ impl Config {
             ring.is_power_of_two() && (MIN_RING..=MAX_RING).contains(&ring),
             "ring_size must be a power of two from 64KiB to 256MiB",
         );
+        check((-20..=19).contains(&self.nice), "nice must lie between -20 and 19");
         check(self.flush_interval >= self.drain_interval, "flush_interval must not be shorter than drain_interval");
         check(self.batch_rows > 0, "batch_rows must not be 0");
         check(self.pending_batches > 0, "pending_batches must not be 0");
@@ -241,7 +252,7 @@ impl Config {
         check(self.sockets.sweep_interval >= second, "sockets.sweep_interval must be at least 1s");
         check(self.sockets.max_connections >= 1024, "sockets.max_connections must be at least 1024");
         for path in &self.files.watch {
-            let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+            let name = watched_name(path);
             check(
                 path.starts_with('/') && !name.is_empty() && name.len() <= WATCHED_NAME_MAX,
                 &format!(

@@ -174,6 +174,9 @@ impl Recorder {
 
     /// Until the other end of `stop` is dropped.
     pub(crate) fn run(mut self, stop: &Receiver<()>) {
+        if let Err(error) = rustix::process::setpriority_process(None, self.state.config.nice) {
+            tracing::warn!(%error, "the sensors run with the priority of everything else");
+        }
         self.bootstrap();
         if self.state.config.drop_capabilities {
             account::drop_capabilities();

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use aya::programs::{CgroupAttachMode, CgroupSkbAttachType, Iter, Program, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
+use rustix::thread::CapabilitySet;
 
 use super::objects;
 use super::programs::{Hook, Object, PROBES, Probe, is_wanted};
 use crate::capability::{Outcome, Report};
 use crate::cgroup::Layout;
-use crate::config::{Config, Sides};
+use crate::config::{Config, Sides, watched_name};
 
 /// The probes in the kernel; they go when this does.
 #[derive(Debug)]
@@ -133,27 +134,29 @@ fn open(
         Sides::Both => 3,
     };
     let watch = u32::from(!config.files.watch.is_empty());
+    let names = config.files.watch.iter().map(|path| watched_name(path).len());
+    let lengths = names.filter(|length| *length < 64).fold(0_u64, |mask, length| mask | 1 << length);
     let ring = u32::try_from(config.ring_size.as_u64()).unwrap_or(u32::MAX);
     let repeat = u64::try_from(config.files.repeat_interval.as_nanos()).unwrap_or(u64::MAX);
     let bytes = match object {
         Object::Process => {
             loader.override_global("cfg_cgroup_v1", &is_v1, true);
-            loader.map_max_entries("changes", ring);
             objects::PROCESS
         }
         Object::Socket => {
             loader.override_global("cfg_cookie", &cookies, true);
             loader.override_global("cfg_payload", &payload, true);
             loader.override_global("cfg_http_sides", &sides, true);
-            loader.map_max_entries("sockets", ring);
+            loader.map_max_entries("sockets", ring / 2);
             loader.map_max_entries("payloads", ring);
             loader.map_max_entries("connections", config.sockets.max_connections);
             objects::SOCKET
         }
         Object::File => {
             loader.override_global("cfg_watch", &watch, true);
+            loader.override_global("cfg_watch_lengths", &lengths, true);
             loader.override_global("cfg_repeat_ns", &repeat, true);
-            loader.map_max_entries("files", ring);
+            loader.map_max_entries("files", ring / 4);
             objects::FILE
         }
     };
@@ -252,7 +255,31 @@ fn explain(error: &(dyn std::error::Error + 'static)) -> String {
     if let Some((end, _)) = text.char_indices().nth(MAX_REASON) {
         text.truncate(end);
     }
+    if text.contains("Operation not permitted") {
+        text.push_str(&lacking());
+    }
     text
+}
+
+/// What of the needed capabilities this process does not have, as the end of a reason.
+fn lacking() -> String {
+    let needed = [
+        (CapabilitySet::BPF, "CAP_BPF"),
+        (CapabilitySet::PERFMON, "CAP_PERFMON"),
+        (CapabilitySet::NET_ADMIN, "CAP_NET_ADMIN"),
+    ];
+    let have = rustix::thread::capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective);
+    // What CAP_BPF and CAP_PERFMON allow was SYS_ADMIN's before, and still is.
+    let is_enough = |capability| {
+        have.contains(capability) || (capability != CapabilitySet::NET_ADMIN && have.contains(CapabilitySet::SYS_ADMIN))
+    };
+    let names: Vec<&str> =
+        needed.into_iter().filter(|(capability, _)| !is_enough(*capability)).map(|(_, name)| name).collect();
+    if names.is_empty() {
+        " (no capability is missing: a policy of this machine)".to_owned()
+    } else {
+        format!(" (without {})", names.join(", "))
+    }
 }
 
 /// How lines of the verifier begin that stand behind its verdict.

@@ -3,7 +3,7 @@
 use aya::maps::HashMap as KernelMap;
 
 use super::{Class, State};
-use crate::config::Config;
+use crate::config::{Config, watched_name};
 use crate::decode::{CgroupEvent, Change, Exec, Exit, Fork, Key, Open, RunningTask};
 use crate::kernel::Kernel;
 use crate::kernel::programs::Object;
@@ -22,7 +22,7 @@ pub(super) fn watch(kernel: &mut Kernel, config: &Config) -> Result<(), StartErr
     let refused = |source| StartError::Map { map: "watched", source: Box::new(source) };
     let mut map = KernelMap::<_, [u8; NAME], u8>::try_from(map).map_err(refused)?;
     for path in &config.files.watch {
-        let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+        let name = watched_name(path);
         let mut key = [0; NAME];
         for (slot, byte) in key.iter_mut().zip(name.bytes().take(NAME - 1)) {
             *slot = byte;
