@@ -170,10 +170,13 @@ struct {
 	__type(value, struct drop);
 } drops SEC(".maps");
 
+/* The numbers moved with 6.3. */
+const volatile __s32 cfg_first_reason = 3;
+
 SEC("tp_btf/kfree_skb")
 int BPF_PROG(packet_dropped, struct sk_buff *skb, void *location, int reason)
 {
-	if (reason <= 2) return 0; /* not dropped, consumed, or the kernel does not say */
+	if (reason < cfg_first_reason) return 0; /* not dropped, used up, or the kernel does not say */
 	struct drop_key k;
 	__builtin_memset(&k, 0, sizeof(k));
 	unsigned char *l3 = BPF_CORE_READ(skb, head) + BPF_CORE_READ(skb, network_header);

@@ -3,6 +3,7 @@
 pub(crate) mod load;
 pub(crate) mod objects;
 pub(crate) mod programs;
+pub(crate) mod reasons;
 
 pub use load::LoadError;
 pub(crate) use load::{Kernel, load};

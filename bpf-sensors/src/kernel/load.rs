@@ -11,6 +11,7 @@ use rustix::thread::CapabilitySet;
 
 use super::objects;
 use super::programs::{Hook, Object, PROBES, Probe, is_wanted};
+use super::reasons::{drop_reasons, first_reason};
 use crate::capability::{Outcome, Report};
 use crate::cgroup::Layout;
 use crate::config::{Config, Sides, watched_name};
@@ -134,6 +135,7 @@ fn open(
         Sides::Both => 3,
     };
     let watch = u32::from(!config.files.watch.is_empty());
+    let first_reason = first_reason(&drop_reasons());
     let names = config.files.watch.iter().map(|path| watched_name(path).len());
     let lengths = names.filter(|length| *length < 64).fold(0_u64, |mask, length| mask | 1 << length);
     let ring = u32::try_from(config.ring_size.as_u64()).unwrap_or(u32::MAX);
@@ -145,6 +147,7 @@ fn open(
         }
         Object::Socket => {
             loader.override_global("cfg_cookie", &cookies, true);
+            loader.override_global("cfg_first_reason", &first_reason, true);
             loader.override_global("cfg_payload", &payload, true);
             loader.override_global("cfg_http_sides", &sides, true);
             loader.map_max_entries("sockets", ring / 2);

@@ -8,6 +8,7 @@ use super::{Class, State};
 use crate::decode::{Closed, Connection, Counts, Drop, DropKey, Key, Listening, OpenSocket, Role, Tuple, UdpFlow};
 use crate::kernel::Kernel;
 use crate::kernel::programs::Object;
+use crate::kernel::reasons::drop_reasons;
 use crate::rows::{End, Event, Hook, Traffic};
 use crate::sensor::StartError;
 
@@ -59,7 +60,7 @@ impl Sockets {
         let udp = ebpf.take_map("udp_flows").map(KernelMap::try_from).transpose().map_err(refused("udp_flows"))?;
         let owners = ebpf.take_map("udp_owners").map(KernelMap::try_from).transpose().map_err(refused("udp_owners"))?;
         let drops = ebpf.take_map("drops").map(KernelMap::try_from).transpose().map_err(refused("drops"))?;
-        let drop_reasons = super::sweep::drop_reasons();
+        let drop_reasons = drop_reasons();
         Ok(Self { udp, udp_owners: owners, drops, drop_reasons, ..Self::default() })
     }
 }

@@ -2,31 +2,13 @@
 //! only what came on top is told, so that nothing falls between a look and a removal.
 
 use std::collections::HashMap;
-use std::fs;
 
 use super::{Class, State};
 use crate::decode::{Drop, DropKey, Key, UdpFlow};
-use crate::kernel::load::tracefs;
 use crate::rows::{End, Traffic};
 
 /// An entry that was not touched for this long is removed, in nanoseconds.
 const IDLE: u64 = 60_000_000_000;
-
-/// Names of the kernel's reasons to drop a packet, by number; they differ from kernel to kernel.
-pub(super) fn drop_reasons() -> HashMap<u32, String> {
-    let format = tracefs().and_then(|path| fs::read_to_string(path.join("events/skb/kfree_skb/format")).ok());
-    parse_reasons(&format.unwrap_or_default())
-}
-
-/// From the tracepoint's `print fmt`: `{ 2, "NOT_SPECIFIED" }, { 3, "NO_SOCKET" }, …`.
-fn parse_reasons(format: &str) -> HashMap<u32, String> {
-    let entries = format.split('{').skip(1).filter_map(|entry| {
-        let (number, rest) = entry.split_once(',')?;
-        let name = rest.split('"').nth(1)?;
-        Some((number.trim().parse().ok()?, name.to_owned()))
-    });
-    entries.collect()
-}
 
 impl State {
     /// UDP flows that had packets since the last look.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{join_translated, parse_reasons};
+use super::join_translated;
 use crate::decode::{Key, Tuple, UdpFlow};
 
 fn flow(remote: &str, packets_out: u32, packets_in: u32, first: u64) -> UdpFlow {
@@ -44,14 +44,4 @@ fn request_and_reply_of_a_translated_socket_are_one_flow() {
 fn clients_of_one_server_socket_stay_apart() {
     let joined = join_translated(vec![(key(1, 1), flow("10.0.0.3", 1, 1, 1)), (key(1, 2), flow("10.0.0.4", 1, 1, 2))]);
     assert_eq!(joined.len(), 2);
-}
-
-#[test]
-fn reasons_are_read_from_the_tracepoints_format() {
-    let format = r#"print fmt: "reason: %s", __print_symbolic(REC->reason, { 2, "NOT_SPECIFIED" }, { 3, "NO_SOCKET" },
- { 104, "QUEUE_PURGE" })"#;
-    let reasons = parse_reasons(format);
-    assert_eq!(reasons.len(), 3);
-    assert_eq!(reasons[&3], "NO_SOCKET");
-    assert!(parse_reasons("field:unsigned short common_type; { broken").is_empty());
 }
