@@ -8,7 +8,7 @@ mod moved;
 mod stats;
 
 pub(crate) use commit::{Commit, NewSegment};
-pub(crate) use load::{Loaded, SegmentRow, segments, type_name, uuid as new_uuid};
+pub(crate) use load::{Loaded, SegmentRow, seed_of, segments, type_name, uuid as new_uuid};
 pub(crate) use moved::MovedRows;
 pub(crate) use stats::{ColumnStats, SegmentStats, time_text};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hindcast_model::{ColumnKind, TableId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
-use xxhash_rust::xxh3::xxh3_128_with_seed;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
 use super::moved::{self, MovedRows};
 use super::{Begun, ColumnStats, SegmentStats, Shipment, TableIds, Tables, time_text};
@@ -69,7 +69,7 @@ pub(super) fn declare(transaction: &Transaction<'_>, data_path: &str, now: Times
     let is_new: bool =
         transaction.query_row("SELECT NOT EXISTS (SELECT 1 FROM ducklake_snapshot)", [], |row| row.get(0))?;
     if is_new {
-        create(transaction, now)?;
+        create(transaction, data_path, now)?;
     }
     // The directory may have moved since.
     transaction.execute("DELETE FROM ducklake_metadata WHERE key = 'data_path'", [])?;
@@ -83,7 +83,9 @@ pub(super) fn declare(transaction: &Transaction<'_>, data_path: &str, now: Times
     Ok(declared)
 }
 
-fn create(transaction: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<()> {
+fn create(transaction: &Transaction<'_>, data_path: &str, now: Timestamp) -> rusqlite::Result<()> {
+    // Stores that are made at the same instant differ by their place, and on two machines by their process.
+    let place = xxh3_64(format!("{data_path} {}", std::process::id()).as_bytes());
     let mut metadata = transaction.prepare("INSERT INTO ducklake_metadata(key, value) VALUES (?1, ?2)")?;
     metadata.execute(["version", "1.0"])?;
     metadata.execute(["created_by", concat!("hindcast ", env!("CARGO_PKG_VERSION"))])?;
@@ -93,13 +95,21 @@ fn create(transaction: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<()>
         "INSERT INTO ducklake_snapshot_changes(snapshot_id, changes_made) VALUES (0, 'created_schema:\"main\"')",
         [],
     )?;
-    transaction.execute("INSERT INTO ducklake_schema VALUES (0, ?1, 0, NULL, 'main', '', 1)", [uuid(now, "main")])?;
+    transaction.execute(
+        "INSERT INTO ducklake_schema VALUES (0, ?1, 0, NULL, 'main', '', 1)",
+        [uuid(seed_of(now) ^ place, "main")],
+    )?;
     Ok(())
 }
 
-/// An identifier in the form of a UUID of version 8 that differs between stores and between names.
-pub(crate) fn uuid(now: Timestamp, name: &str) -> String {
-    let hash = xxh3_128_with_seed(name.as_bytes(), now.as_nanos().unsigned_abs());
+/// What identifiers are made from that are made at an instant.
+pub(crate) const fn seed_of(now: Timestamp) -> u64 {
+    now.as_nanos().unsigned_abs()
+}
+
+/// An identifier in the form of a UUID of version 8 that differs between seeds and between names.
+pub(crate) fn uuid(seed: u64, name: &str) -> String {
+    let hash = xxh3_128_with_seed(name.as_bytes(), seed);
     let hash = hash & !(0xf_u128 << 76) & !(0x3_u128 << 62) | (0x8_u128 << 76) | (0x2_u128 << 62);
     let hex = format!("{hash:032x}");
     let mut text = String::with_capacity(36);
@@ -214,7 +224,13 @@ impl Declare<'_> {
         self.snapshot = Some(ids);
         self.transaction.execute(
             "INSERT INTO ducklake_table VALUES (?1, ?2, ?3, NULL, 0, ?4, ?5, 1)",
-            params![table_id, uuid(self.now, table.name()), ids.snapshot, table.name(), format!("{}/", table.name())],
+            params![
+                table_id,
+                uuid(seed_of(self.now), table.name()),
+                ids.snapshot,
+                table.name(),
+                format!("{}/", table.name())
+            ],
         )?;
         self.transaction.execute("INSERT INTO ducklake_table_stats VALUES (?1, 0, 0, 0)", [table_id])?;
         self.changed.push(format!("created_table:\"main\".\"{}\"", table.name()));

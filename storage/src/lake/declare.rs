@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use hindcast_model::{TableId, Timestamp};
 use tokio_postgres::{Error, Transaction};
 
-use crate::catalog::{TableIds, Tables, new_uuid, time_text, type_name};
+use crate::catalog::{TableIds, Tables, new_uuid, seed_of, time_text, type_name};
 
 /// Makes the catalogue name every table and column of this build. The lock is held.
 pub(super) async fn tables(transaction: &Transaction<'_>, data_path: &str, now: Timestamp) -> Result<Tables, Error> {
@@ -36,7 +36,7 @@ async fn create(transaction: &Transaction<'_>, data_path: &str, now: Timestamp) 
         "INSERT INTO ducklake_snapshot_changes(snapshot_id, changes_made) VALUES (0, 'created_schema:\"main\"')";
     transaction.execute(changes, &[]).await?;
     let schema = "INSERT INTO ducklake_schema VALUES (0, $1::text::uuid, 0, NULL, 'main', '', true)";
-    transaction.execute(schema, &[&new_uuid(now, "main")]).await?;
+    transaction.execute(schema, &[&new_uuid(seed_of(now), "main")]).await?;
     Ok(())
 }
 
@@ -116,7 +116,7 @@ impl Declare<'_> {
         ids.next_catalog += 1;
         self.ids = Some(ids);
         let insert = "INSERT INTO ducklake_table VALUES ($1, $2::text::uuid, $3, NULL, 0, $4, '', true)";
-        let uuid = new_uuid(self.now, table.name());
+        let uuid = new_uuid(seed_of(self.now), table.name());
         self.transaction.execute(insert, &[&table_id, &uuid, &ids.snapshot, &table.name()]).await?;
         self.transaction.execute("INSERT INTO ducklake_table_stats VALUES ($1, 0, 0, 0)", &[&table_id]).await?;
         self.changed.push(format!("created_table:\"main\".\"{}\"", table.name()));

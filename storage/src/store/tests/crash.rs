@@ -147,6 +147,7 @@ async fn everywhere(fault: Fault, n_faults: u64, step: usize) {
             .await
             .unwrap_or_else(|error| panic!("{context}: {}", hindcast_model::report(&error)));
         check(&store, &acknowledged, &context).await;
+        fixtures::settled(&store).await;
         let more = store.append(append(0)).await;
         assert!(more.is_ok(), "{context}");
     }
