@@ -3,6 +3,7 @@
 mod announce;
 mod intake;
 mod notify;
+mod recording;
 mod sensors;
 mod sources;
 
@@ -26,36 +27,7 @@ use crate::setup::{self, Common, Voice};
 use crate::shutdown::{self, Ended, Signals, Step};
 use announce::Facts;
 use intake::{Joint, NoIntake};
-use sensors::HostSensors;
-use sources::Sources;
-
-/// What is recorded besides pushes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Recording {
-    /// The sources of the configuration, and the sensors of this host if they are wanted.
-    Sources {
-        /// Whether they are wanted.
-        wants_sensors: bool,
-    },
-    /// Nothing but pushes: the data directory is served.
-    Pushes,
-    /// Nothing at all: there is no data directory.
-    Nothing,
-}
-
-impl Recording {
-    const fn has_sources(self) -> bool {
-        matches!(self, Self::Sources { .. })
-    }
-}
-
-/// The lake of the configuration, as all who share it see it.
-async fn open_lake(settings: &Settings) -> anyhow::Result<Store> {
-    let mut storage = settings.storage.clone();
-    // What a recorder sends to ClickHouse beside it is in the lake as well, or it is nobody's to read again.
-    storage.clickhouse.url.clear();
-    setup::open_read_only(storage, setup::clock()).await
-}
+use recording::{Recording, Running};
 
 /// Runs `hindcast up`.
 ///
@@ -90,7 +62,8 @@ fn run(args: &DoorsArgs, recording: Recording, common: &Common) -> anyhow::Resul
                 setup::open_store(settings.storage.clone(), setup::clock()).await?
             }
         };
-        let lived = live(&store, settings, recording, &mut signals).await;
+        // A boxed future: it holds all the parts.
+        let lived = Box::pin(live(&store, settings, recording, &mut signals)).await;
         if lived.is_err()
             && let Err(error) = store.close().await
         {
@@ -134,27 +107,11 @@ async fn live(store: &Store, settings: Settings, recording: Recording, signals: 
     let web = settings.web.clone().validate().map_err(|_checked| anyhow!("the section [web] has problems"))?;
     let server = Server::open(web, parts)?;
     let (http, grpc) = (server.http_addr(), server.grpc_addr());
-    let sensors = match (recording, &pipeline) {
-        (Recording::Sources { wants_sensors: true }, Some(pipeline)) => {
-            Some(HostSensors::start(pipeline, &settings.sensors))
-        }
-        _ => None,
-    };
+    let running = Running::start(recording, pipeline.as_ref(), &settings).await?;
     let mut facts = Facts::new(&settings, recording, store, (http, grpc));
-    facts.watch(sensors.as_ref().map(|started| started.as_ref().map(HostSensors::report)));
-    let lake = match settings.ingest.bucket.iter().any(|bucket| bucket.shared) && recording.has_sources() {
-        true => Some(open_lake(&settings).await?),
-        false => None,
-    };
-    let own_name = settings.storage.lake.recorder.clone();
+    facts.watch(running.sensors());
     let stop_door = CancellationToken::new();
     let mut door = tokio::spawn(server.run(stop_door.clone()));
-    let sources = match (recording, &pipeline) {
-        (Recording::Sources { .. }, Some(pipeline)) => {
-            Sources::start(pipeline, &settings.ingest, lake.as_ref().map(|view| (view.clone(), own_name)))
-        }
-        _ => Sources::none(),
-    };
     crate::print(&announce::text(&facts))?;
     notify::ready();
     info!(http = %http, grpc = %grpc, "ready");
@@ -162,10 +119,7 @@ async fn live(store: &Store, settings: Settings, recording: Recording, signals: 
     notify::stopping();
     let steps = vec![
         Step::new("sources", async {
-            if let Some(Ok(sensors)) = sensors {
-                sensors.stop().await;
-            }
-            sources.stop().await;
+            running.stop().await;
             Ok(())
         }),
         Step::new("pipeline", async {
@@ -174,12 +128,7 @@ async fn live(store: &Store, settings: Settings, recording: Recording, signals: 
             }
             Ok(())
         }),
-        Step::new("store", async {
-            if let Some(view) = lake {
-                view.close().await?;
-            }
-            Ok(store.close().await?)
-        }),
+        Step::new("store", async { Ok(store.close().await?) }),
         Step::new("doors", async {
             stop_door.cancel();
             if is_asked { said(door.await) } else { Ok(()) }

@@ -36,7 +36,7 @@ pub(crate) async fn settled(store: &Store) {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("rows are not sent: {:?}", store.status().last_clickhouse_error);
+    assert_eq!(store.n_unsent(), 0, "rows are not sent: {:?}", store.status().last_clickhouse_error);
 }
 
 /// A source of flows.
