@@ -102,7 +102,7 @@ pub enum Command {
     /// Say how much disk, memory and how many processors a fleet takes, from what was measured
     Plan(PlanArgs),
     /// Say what the kernel of this host lets Hindcast see
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  sudo hindcast sensors check")]
     Sensors(SensorsCommand),
     /// Look at the configuration
     #[command(subcommand)]

@@ -192,7 +192,7 @@ impl Chaos {
             set("CLICKHOUSE_TIMEOUT", "5s".to_owned()),
         ];
         let config = self.followed.with_file_name("hindcast.toml");
-        let arguments = vec!["--no-sensors".to_owned(), "--config".to_owned(), config.display().to_string()];
+        let arguments = vec!["--config".to_owned(), config.display().to_string()];
         Options { environment, arguments, ..Options::default() }
     }
 

@@ -74,7 +74,7 @@ fn import_from(port: u16, data_dir: &Path, url: &str) -> Ended {
 fn reading(folder: &Path, port: u16, config: &str) -> Options {
     let path = folder.join("hindcast.toml");
     std::fs::write(&path, config).unwrap();
-    let arguments = vec!["--no-sensors".to_owned(), "--config".to_owned(), path.display().to_string()];
+    let arguments = vec!["--config".to_owned(), path.display().to_string()];
     Options { arguments, environment: Bucket::environment(port), ..Options::default() }
 }
 
