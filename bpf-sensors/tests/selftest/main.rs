@@ -26,7 +26,16 @@ const SHELLS: u32 = 20;
 
 /// Why the test cannot run here; `None` if it can.
 fn obstacle(report: &Report) -> Option<String> {
-    let needed = [Sensor::Exec, Sensor::Exit, Sensor::Fork, Sensor::Connections, Sensor::OpenSockets];
+    let needed = [
+        Sensor::Exec,
+        Sensor::Exit,
+        Sensor::Fork,
+        Sensor::Privileges,
+        Sensor::Files,
+        Sensor::Connections,
+        Sensor::AcceptOwners,
+        Sensor::OpenSockets,
+    ];
     let missing = |sensor: &Sensor| matches!(report.state(*sensor), None | Some(State::Missing { .. }));
     needed.iter().any(missing).then(|| report.to_string())
 }
