@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hindcast_model::{Kind, report};
+use hindcast_model::report;
 use hindcast_storage::{Claim, LakeError, Store};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -62,8 +62,8 @@ impl SharedBuckets {
                 tracing::warn!(error, "shared buckets are not shared out anew");
             }
             told = error;
-            if matches!(&looked, Err(error) if error.kind() == Kind::Invalid) {
-                // Given up by the others: they read all of it by now.
+            // The others read all of it by now; any other error may pass.
+            if matches!(&looked, Err(LakeError::Retired { .. })) {
                 break;
             }
             // Cancel safe: nothing is held while waiting.

@@ -31,8 +31,13 @@ const FIRST_ANSWER: Duration = Duration::from_secs(5);
 
 /// What the shared catalogue says of this recorder's segments; nothing is known before it has answered.
 #[derive(Debug, Default)]
-pub(crate) struct Published(Mutex<Option<Named>>);
+pub(crate) struct Published {
+    named: Mutex<Option<Named>>,
+    /// Held by whoever publishes: news are what the publication before did not write.
+    turn: tokio::sync::Mutex<()>,
+}
 
+/// What it names.
 #[derive(Clone, Debug, Default)]
 struct Named {
     now: BTreeMap<SegmentId, File>,
@@ -53,16 +58,16 @@ struct File {
 impl Published {
     /// Whether it is known that no snapshot names a segment.
     pub(crate) fn is_forgotten(&self, id: SegmentId) -> bool {
-        self.0.lock().as_ref().is_some_and(|named| !named.now.contains_key(&id) && !named.before.contains(&id))
+        self.named.lock().as_ref().is_some_and(|named| !named.now.contains_key(&id) && !named.before.contains(&id))
     }
 
     /// Until when everything that was received is named, as far as this process knows.
     pub(crate) fn until(&self) -> Option<Timestamp> {
-        self.0.lock().as_ref()?.until
+        self.named.lock().as_ref()?.until
     }
 
     fn now(&self) -> BTreeMap<SegmentId, File> {
-        self.0.lock().as_ref().map(|named| named.now.clone()).unwrap_or_default()
+        self.named.lock().as_ref().map(|named| named.now.clone()).unwrap_or_default()
     }
 }
 
@@ -172,6 +177,7 @@ fn note(shared: &Shared, done: Result<usize, LakeError>) {
 /// Writes until nothing waits. After an error the connection is given up. Returns what still waits.
 async fn rounds(shared: &Arc<Shared>, held: &mut Option<Publisher>) -> Result<usize, LakeError> {
     let config = &shared.config.lake;
+    let _one_at_a_time = shared.published.turn.lock().await;
     loop {
         let work = async {
             let mut publisher = match held.take() {
@@ -248,7 +254,7 @@ impl Publisher {
         lease::check_not_retired(&transaction, &config.recorder, &failed).await?;
         let named = rows::named(&transaction, &config.recorder).await.map_err(&failed)?;
         transaction.commit().await.map_err(&failed)?;
-        *shared.published.0.lock() = Some(named);
+        *shared.published.named.lock() = Some(named);
         Ok(Self { lake, tables, wrote_at: None, expired_at: None })
     }
 
@@ -289,7 +295,7 @@ impl Publisher {
         if expires {
             self.expired_at = Some(news.now);
         }
-        let mut published = shared.published.0.lock();
+        let mut published = shared.published.named.lock();
         let named = published.get_or_insert_default();
         for (id, _) in &news.removed {
             named.now.remove(id);
