@@ -18,6 +18,7 @@ mod read;
 mod report;
 mod shared;
 mod summary;
+mod whole;
 
 pub use bucket::BucketReader;
 pub use config::{BucketConfig, FollowConfig, ImportConfig};

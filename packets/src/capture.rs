@@ -20,6 +20,24 @@ const MOST_BLOCK: usize = 1024 * 1024;
 /// How many faults are kept with their offset; all are counted.
 const MOST_FAULTS: usize = 32;
 
+/// What captures begin with: a section of pcapng, and the classic format in both byte orders with microseconds, with
+/// nanoseconds, and modified.
+const MAGICS: [[u8; 4]; 7] = [
+    [0x0A, 0x0D, 0x0D, 0x0A],
+    [0xA1, 0xB2, 0xC3, 0xD4],
+    [0xD4, 0xC3, 0xB2, 0xA1],
+    [0xA1, 0xB2, 0x3C, 0x4D],
+    [0x4D, 0x3C, 0xB2, 0xA1],
+    [0xA1, 0xB2, 0xCD, 0x34],
+    [0x34, 0xCD, 0xB2, 0xA1],
+];
+
+/// Whether a file that begins with these bytes, four at least, is a capture.
+#[must_use]
+pub fn looks_like(head: &[u8]) -> bool {
+    MAGICS.iter().any(|magic| head.starts_with(magic))
+}
+
 /// One packet of a capture.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Frame<'a> {

@@ -143,9 +143,12 @@ impl Sink<'_> {
     /// Begins a row of a record; its source is the exporter, unless the user named one.
     fn begin(&mut self, time: i64) -> usize {
         let row = self.rows.begin(time);
+        let exporter = self.sender.ip.to_string();
         if !self.has_source {
-            self.rows.columns.source.set(row, &self.sender.ip.to_string());
+            self.rows.columns.source.set(row, &exporter);
         }
+        // Two routers on one way say the same of a flow: who saw it belongs to the record.
+        self.rows.observer(row, &exporter);
         self.rows.columns.flow_type.set(row, "L3_L4");
         row
     }

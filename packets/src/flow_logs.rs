@@ -6,6 +6,7 @@
 
 mod aws;
 mod azure;
+mod detect;
 mod fields;
 mod gcp;
 mod netobserv;

@@ -73,6 +73,13 @@ impl Rows {
         row
     }
 
+    /// Who observed a row, unless whoever reads the input knows better.
+    pub(crate) fn observer(&mut self, row: usize, name: &str) {
+        if self.origin.node.is_none() {
+            self.columns.node.set(row, name);
+        }
+    }
+
     pub(crate) const fn end(&mut self) {
         self.columns.commit();
     }

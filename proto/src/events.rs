@@ -103,11 +103,13 @@ pub enum RejectReason {
     UnknownKind,
     /// The message ends in the middle of a field.
     Truncated,
+    /// It is well formed, and of a kind that makes no event: a packet that is neither TCP nor UDP.
+    Unsupported,
 }
 
 impl RejectReason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::NotJson,
         Self::NotUtf8,
         Self::TooLarge,
@@ -116,6 +118,7 @@ impl RejectReason {
         Self::BadField,
         Self::UnknownKind,
         Self::Truncated,
+        Self::Unsupported,
     ];
 
     /// The reason as a metric label and in `losses`.
@@ -130,6 +133,7 @@ impl RejectReason {
             Self::BadField => "bad_field",
             Self::UnknownKind => "unknown_kind",
             Self::Truncated => "truncated",
+            Self::Unsupported => "unsupported",
         }
     }
 }

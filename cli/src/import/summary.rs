@@ -89,10 +89,11 @@ fn whole(rate: f64) -> u64 {
 fn rejections(summary: &ImportSummary) -> impl Iterator<Item = (String, &'static str, String)> {
     summary.files.iter().flat_map(|file| {
         file.rejected.iter().flat_map(move |(reason, lines)| {
-            lines
-                .samples
-                .iter()
-                .map(move |sample| (format!("{}:{}", file.source, sample.line), reason.as_str(), sample.detail.clone()))
+            lines.samples.iter().map(move |sample| {
+                // An input without lines has none.
+                let line = if sample.line > 0 { format!(":{}", sample.line) } else { String::new() };
+                (format!("{}{line}", file.source), reason.as_str(), sample.detail.clone())
+            })
         })
     })
 }
@@ -105,8 +106,11 @@ fn note(file: &FileSummary) -> Option<String> {
         FileState::Empty => Some("empty".to_owned()),
         FileState::NotEvents { first_line, hint } => {
             let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
-            Some(format!("holds neither Hubble nor Tetragon events{hint}; it begins with {first_line:?}"))
+            Some(format!(
+                "holds neither events of Hubble or Tetragon nor packets or flow logs{hint}; it begins with {first_line:?}"
+            ))
         }
+        FileState::Truncated { line: 0, error } => Some(format!("cut short {error}; what came before is kept")),
         FileState::Truncated { line, error } => {
             Some(format!("cut short at line {line}: {error}; what came before is kept"))
         }

@@ -129,7 +129,10 @@ impl BucketReader {
             match &file.state {
                 FileState::Failed { error } | FileState::Truncated { error, .. } => self.tell(&file.source, error),
                 FileState::NotEvents { first_line, .. } => {
-                    self.tell(&file.source, &format!("it holds neither Hubble nor Tetragon events: {first_line}"));
+                    self.tell(
+                        &file.source,
+                        &format!("it holds neither events nor packets nor flow logs: {first_line}"),
+                    );
                 }
                 _ => drop(self.told.remove(&file.source)),
             }

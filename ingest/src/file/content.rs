@@ -5,6 +5,8 @@ use std::io::{self, BufReader, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use hindcast_packets::capture::looks_like;
+
 use super::inputs::Place;
 
 /// Bytes looked at to tell what an input is, and to know it again.
@@ -126,9 +128,7 @@ pub(crate) fn not_text(head: &[u8]) -> Option<&'static str> {
         [b'B', b'Z', b'h', ..] => Some("it is packed with bzip2; unpack it"),
         [0xfd, b'7', b'z', b'X', b'Z', ..] => Some("it is packed with xz; unpack it"),
         [b'P', b'A', b'R', b'1', ..] => Some("it is a Parquet file"),
-        [0xd4, 0xc3, 0xb2, 0xa1, ..] | [0xa1, 0xb2, 0xc3, 0xd4, ..] | [0x0a, 0x0d, 0x0d, 0x0a, ..] => {
-            Some("it is a packet capture")
-        }
+        _ if looks_like(head) => Some("it is a packet capture; import it"),
         _ if head.get(257..262) == Some(b"ustar".as_slice()) => Some("it is a tar archive; unpack it"),
         _ => None,
     }

@@ -86,7 +86,8 @@ pub(crate) fn decode(block: &mut Block, args: DecodeArgs<'_>) -> Result<Decoded,
                             | RejectReason::MissingTime
                             | RejectReason::TimeOutOfRange
                             | RejectReason::BadField
-                            | RejectReason::Truncated => false,
+                            | RejectReason::Truncated
+                            | RejectReason::Unsupported => false,
                         };
                         // The end of the input stands in the middle of the record.
                         let is_cut = reason == RejectReason::NotJson && number >= end_line;

@@ -7,6 +7,7 @@ use super::content::{Content, HEAD_LEN, Packing, not_text, read_up_to};
 use super::inputs::Place;
 use super::known::{Fingerprint, MARK_LEN, Reached, Tail};
 use super::pump::Pump;
+use super::whole::{Form, Whole};
 
 /// Bytes passed over at once on the way to a position.
 const SKIP_LEN: usize = 256 << 10;
@@ -38,6 +39,8 @@ pub(crate) struct Opened {
 pub(crate) enum Opening {
     /// There is something to read.
     Ready(Box<Opened>),
+    /// There is something to read, by a decoder that needs all of it.
+    Whole(Box<Whole>),
     /// There is nothing in it.
     Empty,
     /// It was read to its end before, and is the same.
@@ -72,17 +75,17 @@ pub(crate) fn open(
     let mut content = Content::open(place)?;
     let (packing, n_packed) = (content.packing, std::sync::Arc::clone(&content.n_packed));
     if matches!(place, Place::Stdin | Place::Stream(_)) {
-        let text: Text = Box::new(Pump::start(content)?);
-        let blocks = BlockReader::new(text, limits, 0, 1, Vec::new());
-        let opened = Opened { blocks, tail: Tail::default(), fingerprint: None, reached: None, packing, n_packed };
-        return Ok(Opening::Ready(Box::new(opened)));
+        return pipe(content, limits);
     }
     let mut head = Vec::with_capacity(HEAD_LEN);
     let head_result = read_up_to(&mut content, &mut head, HEAD_LEN);
     if head.is_empty() {
         return head_result.map(|()| Opening::Empty);
     }
-    if let Some(hint) = not_text(&head) {
+    let form = Form::of(&head);
+    if form.is_none()
+        && let Some(hint) = not_text(&head)
+    {
         return Ok(Opening::Foreign { first_line: first_line(&head), hint });
     }
     let fingerprint = Fingerprint::of(&head);
@@ -95,10 +98,41 @@ pub(crate) fn open(
     // A damaged start is met again, after the good part, by who reads on.
     let failure = Failing(head_result.err());
     let mut text: Text = Box::new(Cursor::new(head.clone()).chain(failure).chain(content));
+    if let Some(form) = form {
+        return Ok(Opening::Whole(Box::new(Whole { form, text, fingerprint, packing, n_packed })));
+    }
     let Some(at) = furthest(place, &mut text, &known)? else {
         return Ok(Opening::Ready(Box::new(fresh(reopen(place)?, limits, &head, fingerprint)?)));
     };
     resumed(text, at, limits, fingerprint, packing, n_packed)
+}
+
+/// Opens what can be read only once. It waits for a first line, or for what no text begins with: nothing can be done
+/// before.
+fn pipe(mut content: Content, limits: BlockLimits) -> io::Result<Opening> {
+    let (packing, n_packed) = (content.packing, std::sync::Arc::clone(&content.n_packed));
+    let mut head = vec![0; HEAD_LEN];
+    let mut n = 0;
+    let failure = loop {
+        let known = head.get(..n).unwrap_or_default();
+        if n == HEAD_LEN || known.contains(&b'\n') || Form::of(known) == Some(Form::Capture) {
+            break None;
+        }
+        match content.read(head.get_mut(n..).unwrap_or_default()) {
+            Ok(0) => break None,
+            Ok(more) => n += more,
+            Err(error) => break Some(error),
+        }
+    };
+    head.truncate(n);
+    let form = Form::of(&head);
+    let text: Text = Box::new(Pump::start(Cursor::new(head).chain(Failing(failure)).chain(content))?);
+    if let Some(form) = form {
+        return Ok(Opening::Whole(Box::new(Whole { form, text, fingerprint: None, packing, n_packed })));
+    }
+    let blocks = BlockReader::new(text, limits, 0, 1, Vec::new());
+    let opened = Opened { blocks, tail: Tail::default(), fingerprint: None, reached: None, packing, n_packed };
+    Ok(Opening::Ready(Box::new(opened)))
 }
 
 /// A reader that fails once, if at all.

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use hindcast_model::{Batch, Timestamp};
 use hindcast_proto::RejectReason;
+use tokio_util::sync::CancellationToken;
 
 use super::blocks::{Block, Piece};
 use super::config::ImportConfig;
@@ -14,6 +15,7 @@ use super::decode::{DecodeArgs, decode};
 use super::inputs::{Input, Inputs};
 use super::open::{Opened, Opening, open};
 use super::summary::{FileState, FileSummary, ImportSummary, Progress, merge};
+use super::whole::{Whole, WholeReader};
 
 /// What became of a batch at the recorder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,6 +71,7 @@ where
         let mut file = FileSummary::new(input.place.name(), input.is_named);
         file.state = match open(&input.place, self.config.limits(), |_head| Vec::new()) {
             Ok(Opening::Ready(opened)) => self.blocks(*opened, &mut file)?,
+            Ok(Opening::Whole(whole)) => self.whole(*whole, &mut file)?,
             Ok(Opening::Empty) => FileState::Empty,
             Ok(Opening::Unchanged(_reached)) => FileState::Unchanged,
             Ok(Opening::Foreign { first_line, hint }) => FileState::NotEvents { first_line, hint: Some(hint) },
@@ -111,6 +114,37 @@ where
         }
     }
 
+    /// Reads an input that only makes sense as a whole.
+    fn whole(&mut self, whole: Whole, file: &mut FileSummary) -> Result<FileState, E> {
+        let before = self.progress.bytes_done;
+        let n_packed = std::sync::Arc::clone(&whole.n_packed);
+        let source = file.source.clone();
+        let mut reader = WholeReader::new(whole, &source, CancellationToken::new());
+        while let Some(batch) = reader.next_batch() {
+            file.records += batch.n_rows() as u64;
+            self.take(&source, batch, file)?;
+            file.bytes = reader.place().0;
+            self.progress.bytes_done = before + n_packed.load(Ordering::Relaxed);
+            (self.tell)(&self.progress);
+        }
+        file.bytes = reader.place().0;
+        let rejected = reader.rejected();
+        let n_rejected = rejected.values().map(|lines| lines.count).sum::<u64>();
+        file.records += n_rejected;
+        file.tally.rejected += n_rejected;
+        merge(&mut file.rejected, &rejected, self.config.max_samples);
+        Ok(reader.state())
+    }
+
+    /// Hands a batch over.
+    fn take(&mut self, source: &str, batch: Batch, file: &mut FileSummary) -> Result<(), E> {
+        let taken = (self.take)(source, batch)?;
+        file.tally.recorded += taken.recorded;
+        file.tally.deduplicated += taken.deduplicated;
+        self.progress.rows += taken.recorded + taken.deduplicated;
+        Ok(())
+    }
+
     /// Decodes a block and hands its batches over; `Some` if the input ends here.
     fn block(
         &mut self,
@@ -135,10 +169,7 @@ where
         file.tally.rejected += decoded.rejected.values().map(|lines| lines.count).sum::<u64>();
         merge(&mut file.rejected, &decoded.rejected, max_samples);
         for prepared in decoded.events {
-            let taken = (self.take)(&source, prepared.batch)?;
-            file.tally.recorded += taken.recorded;
-            file.tally.deduplicated += taken.deduplicated;
-            self.progress.rows += taken.recorded + taken.deduplicated;
+            self.take(&source, prepared.batch, file)?;
         }
         Ok(None)
     }

@@ -41,8 +41,13 @@ pub(crate) fn report(rejected: &Rejected, args: ReportArgs<'_>) -> Result<Option
         builder.reason.set(row, reason.as_str());
         builder.count.set(row, lines.count);
         if let Some(first) = lines.samples.first() {
-            let until = if lines.count > 1 { format!("-{}", lines.last_line) } else { String::new() };
-            builder.detail.set(row, &format!("{}:{}{until}: {}", args.source, first.line, first.detail));
+            let lines = match (first.line, lines.count) {
+                // An input without lines.
+                (0, _) => String::new(),
+                (line, 1) => format!(":{line}"),
+                (line, _) => format!(":{line}-{}", lines.last_line),
+            };
+            builder.detail.set(row, &format!("{}{lines}: {}", args.source, first.detail));
         }
         builder.commit();
     }

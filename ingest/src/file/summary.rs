@@ -67,7 +67,7 @@ pub enum FileState {
     Unchanged,
     /// There is nothing in it.
     Empty,
-    /// It holds neither Hubble nor Tetragon events.
+    /// It holds neither events of Hubble or Tetragon nor packets or flow logs.
     NotEvents {
         /// Its first line, shortened.
         first_line: String,

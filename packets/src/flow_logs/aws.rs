@@ -7,7 +7,7 @@ use super::{Kept, Refused};
 use crate::rows::Rows;
 
 /// The default format, version 2.
-const DEFAULT: [&str; 14] = [
+pub(super) const DEFAULT: [&str; 14] = [
     "version",
     "account-id",
     "interface-id",
@@ -92,7 +92,15 @@ fn record(mut members: Members, rows: &mut Rows) -> Result<Kept, Refused> {
     }
     let ports = [fields::narrow(&mut members, "srcport"), fields::narrow(&mut members, "dstport")];
     rows.ports(row, protocol, ports);
+    // Where it was seen belongs to a record: both ends of a flow write the same of it.
+    let interface = fields::text(&mut members, "interface-id");
+    if let Some(observer) = fields::text(&mut members, "instance-id").as_ref().or(interface.as_ref()) {
+        rows.observer(row, observer);
+    }
     let columns = &mut rows.columns;
+    if let Some(interface) = &interface {
+        columns.interface_name.set(row, interface);
+    }
     if let Some(count) = fields::number(&mut members, "packets") {
         columns.packets_sent.set(row, count);
     }
@@ -102,12 +110,9 @@ fn record(mut members: Members, rows: &mut Rows) -> Result<Kept, Refused> {
     if let Some(flags) = fields::narrow::<u16>(&mut members, "tcp-flags").filter(|_| protocol == Some(6)) {
         columns.tcp_flags.set(row, flags);
     }
-    for (column, name) in [
-        (&mut columns.interface_name, "interface-id"),
-        (&mut columns.node, "instance-id"),
-        (&mut columns.src_service, "pkt-src-aws-service"),
-        (&mut columns.dst_service, "pkt-dst-aws-service"),
-    ] {
+    for (column, name) in
+        [(&mut columns.src_service, "pkt-src-aws-service"), (&mut columns.dst_service, "pkt-dst-aws-service")]
+    {
         if let Some(text) = fields::text(&mut members, name) {
             column.set(row, &text);
         }

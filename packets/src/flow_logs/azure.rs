@@ -174,7 +174,9 @@ fn row(text: &str, around: Around<'_>, rows: &mut Rows) -> Result<Kept, Refused>
     }
     if let Some(resource) = around.resource {
         columns.interface_name.set(row, resource);
+        rows.observer(row, resource);
     }
+    let columns = &mut rows.columns;
     if let Some(is_inbound) = tuple.is_inbound {
         columns.direction.set(row, if is_inbound { "INGRESS" } else { "EGRESS" });
         if let Some(mac) = around.mac {

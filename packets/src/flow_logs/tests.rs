@@ -34,6 +34,32 @@ const NETOBSERV: &str = r#"{"SrcAddr":"10.128.0.7","DstAddr":"172.20.0.1","SrcPo
 not json
 "#;
 
+#[test]
+fn a_log_is_known_by_what_it_begins_with() {
+    use FlowLogFormat::{Aws, Azure, Gcp, NetObserv};
+    let known = [(AWS, Aws), (AWS_CUSTOM, Aws), (GCP, Gcp), (AZURE_NSG, Azure), (NETOBSERV, NetObserv)];
+    for (text, format) in known {
+        assert_eq!(FlowLogFormat::detect(text.as_bytes()), Some(format), "{text}");
+    }
+    // The one that names its category nowhere in the sample has it in every file of the service.
+    let named = AZURE_VNET.replace("\"flowRecords\"", "\"category\": \"FlowLogFlowEvent\", \"flowRecords\"");
+    assert_eq!(FlowLogFormat::detect(named.as_bytes()), Some(Azure));
+    let inside =
+        r#"{"status":"success","data":{"result":[{"values":[["1","{\"SrcAddr\":\"a\",\"DstAddr\":\"b\"}"]]}]}}"#;
+    assert_eq!(FlowLogFormat::detect(inside.as_bytes()), Some(NetObserv));
+    let events = [
+        r#"{"flow":{"l7":{"http":{"url":"/?NetworkSecurityGroupFlowEvent"}}}}"#,
+        r#"{"process_exec":{"process":{"arguments":"\"SrcAddr\" \"DstAddr\""}}}"#,
+        "2 3 eni-1",
+        "one two srcaddr",
+        "",
+        "{}",
+    ];
+    for text in events {
+        assert_eq!(FlowLogFormat::detect(text.as_bytes()), None, "{text}");
+    }
+}
+
 fn read(text: &[u8], format: FlowLogFormat) -> (Vec<Batch>, FlowLogCounts) {
     let mut import = FlowLogImport::new(text, format, Origin::default());
     let mut batches = Vec::new();

@@ -111,11 +111,14 @@ impl Collector {
             }
             Note::Block(block) => self.block(file, *block)?,
             Note::Rejected { rejected, end, n_bytes } => {
+                // What has no line is of an input without lines.
+                let has_line = rejected.values().any(|lines| lines.last_line > 0);
                 if let Some(summary) = self.summary.files.get_mut(file) {
-                    summary.lines += 1;
+                    summary.lines += u64::from(has_line);
                     summary.bytes += n_bytes;
                 }
-                self.reject(file, 1, &rejected, None)?;
+                let n_rejected = rejected.values().map(|lines| lines.count).sum();
+                self.reject(file, n_rejected, &rejected, None)?;
                 self.move_to(file, end, 0);
             }
             Note::Torn(rejected) => self.reject(file, 1, &rejected, None)?,

@@ -5,18 +5,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 
+use hindcast_model::{Batch, SourceKind, Timestamp};
 use hindcast_proto::RejectReason;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Note, Place as Where, Ticket, Work};
+use super::{DecodedBlock, Note, Place as Where, Ticket, Work};
 use crate::file::blocks::{BlockLimits, Piece};
 use crate::file::content::Packing;
+use crate::file::decode::Decoded;
 use crate::file::inputs::{Input, Place};
 use crate::file::known::{Fingerprint, Reached};
 use crate::file::open::{Opened, Opening, open};
 use crate::file::summary::{FileState, Rejected, RejectedLines};
-use crate::pipeline::Pipeline;
+use crate::file::whole::{Whole, WholeReader};
+use crate::pipeline::{Pipeline, Prepared, SubmitError};
+use crate::validate::conform;
 
 /// What the reading thread needs.
 pub(super) struct Reader {
@@ -69,6 +73,7 @@ impl Reader {
         let pipeline = self.pipeline.clone();
         let state = match open(&input.place, self.limits, |head| pipeline.candidates(head)) {
             Ok(Opening::Ready(opened)) => return self.read(file, input, *opened),
+            Ok(Opening::Whole(whole)) => return self.read_whole(file, input, *whole),
             Ok(Opening::Empty) => FileState::Empty,
             Ok(Opening::Unchanged(reached)) => return self.send(file, Note::Unchanged(Box::new(reached))),
             Ok(Opening::Foreign { first_line, hint }) => FileState::NotEvents { first_line, hint: Some(hint) },
@@ -129,6 +134,58 @@ impl Reader {
             return self.fail(file, input, packing, blocks.line(), &error);
         }
         self.send(file, Note::Ended(FileState::Complete))
+    }
+
+    /// Reads an input that only makes sense as a whole.
+    fn read_whole(&mut self, file: usize, input: &Input, whole: Whole) -> Result<(), Gone> {
+        let fingerprint = whole.fingerprint;
+        let before = self.n_bytes.load(Ordering::Relaxed);
+        let n_packed = Arc::clone(&whole.n_packed);
+        self.send(file, Note::Begun(Box::new(Begun { fingerprint, reached: None })))?;
+        let mut reader = WholeReader::new(whole, &input.place.name(), self.cancel.clone());
+        let mut n_bytes_before = 0;
+        while let Some(batch) = reader.next_batch() {
+            // What stood open of a file when it was stopped is told in full by the next import.
+            if self.cancel.is_cancelled() && fingerprint.is_some() {
+                return self.send(file, Note::Ended(FileState::Stopped));
+            }
+            self.n_bytes.store(before + n_packed.load(Ordering::Relaxed).min(input.n_bytes), Ordering::Relaxed);
+            let (n_bytes, _mark) = reader.place();
+            let note = match self.rows(batch, reader.kind, n_bytes - n_bytes_before) {
+                Ok(block) => Note::Block(Box::new(block)),
+                Err(error) => Note::Broken(error),
+            };
+            n_bytes_before = n_bytes;
+            self.send(file, note)?;
+        }
+        if self.cancel.is_cancelled() {
+            return self.send(file, Note::Ended(FileState::Stopped));
+        }
+        let (position, mark) = reader.place();
+        let n_bytes = position - n_bytes_before;
+        self.send(file, Note::Rejected { rejected: reader.rejected(), end: Where { position, mark }, n_bytes })?;
+        self.send(file, Note::Ended(reader.state()))
+    }
+
+    /// Rows as the decoders of lines hand them over, without a place to go on from.
+    fn rows(&self, batch: Batch, kind: SourceKind, n_bytes: u64) -> Result<DecodedBlock, SubmitError> {
+        let conformed = conform(batch.table, &batch.records, self.pipeline.now());
+        let batch = conformed.map_err(|error| SubmitError::Assemble(Arc::new(error)))?.batch;
+        let events = Prepared::new(batch);
+        let first = events.keys.times.iter().min().map(|time| Timestamp::from_nanos(*time));
+        let n_records = events.batch.n_rows() as u64;
+        let decoded =
+            Decoded { events: vec![events], n_records, first_time: first, kind: Some(kind), ..Decoded::default() };
+        let nowhere = Where::default();
+        Ok(DecodedBlock {
+            decoded,
+            is_foreign: false,
+            safe: nowhere,
+            end: nowhere,
+            leaves_end: false,
+            n_lines: 0,
+            n_bytes,
+        })
     }
 
     /// The input cannot be read on.
