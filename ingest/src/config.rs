@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::file::{BucketConfig, FollowConfig, ImportConfig};
 use crate::hubble_client::HubbleConfig;
+use crate::netflow::NetflowConfig;
 use crate::tetragon_client::TetragonConfig;
 
 /// Settings of everything that brings events in.
@@ -27,6 +28,8 @@ pub struct Config {
     pub hubble: Vec<HubbleConfig>,
     /// Tetragon agents to listen to.
     pub tetragon: Vec<TetragonConfig>,
+    /// Addresses at which routers and switches send flow exports.
+    pub netflow: Vec<NetflowConfig>,
 }
 
 /// Settings of the way from a source's batch to the log.
@@ -137,6 +140,9 @@ impl Config {
         }
         for (index, tetragon) in self.tetragon.iter().enumerate() {
             tetragon.check(&format!("tetragon[{index}]"), &mut errors);
+        }
+        for (index, netflow) in self.netflow.iter().enumerate() {
+            netflow.check(&format!("netflow[{index}]"), &mut errors);
         }
         if errors.is_empty() { Ok(ValidConfig(self)) } else { Err(errors) }
     }

@@ -2,7 +2,7 @@
 //!
 //! [`Pipeline`] is the only way into the store: it checks, tells repeats, learns who is who, appends and acknowledges.
 //! Sources bring events: [`mod@file`] reads and follows recordings, [`hubble_client`] and [`tetragon_client`] listen to
-//! agents, [`Pipeline::push`] takes Arrow batches.
+//! agents, [`netflow`] to routers, [`Pipeline::push`] takes Arrow batches.
 //!
 //! Must hold, for every source once nothing is under way (AC-1):
 //! `received = recorded + deduplicated + rejected{reason} + lost{stage}`.
@@ -16,6 +16,7 @@ pub mod file;
 mod history;
 pub mod hubble_client;
 mod metrics;
+pub mod netflow;
 mod pipeline;
 mod progress;
 mod rename;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hindcast_ingest::file::{BucketReader, Follower, SharedBuckets};
-use hindcast_ingest::{Config, Pipeline, hubble_client, tetragon_client};
+use hindcast_ingest::{Config, Pipeline, hubble_client, netflow, tetragon_client};
 use hindcast_model::report;
 use hindcast_storage::Store;
 use tokio_util::sync::CancellationToken;
@@ -58,6 +58,9 @@ impl Sources {
             let cancel = sources.cancel.clone();
             sources.tasks.spawn(tetragon_client::run(pipeline.clone(), tetragon.clone(), cancel, rand::random()));
         }
+        for listener in &config.netflow {
+            sources.tasks.spawn(netflow::run(pipeline.clone(), listener.clone(), sources.cancel.clone()));
+        }
         sources
     }
 
@@ -75,8 +78,9 @@ pub(super) fn kinds(config: &Config) -> BTreeMap<String, &'static str> {
     let hubble = config.hubble.iter().map(|hubble| (hubble.source_name(), "hubble"));
     let tetragon = config.tetragon.iter().map(|tetragon| (tetragon.source_name(), "tetragon"));
     let buckets = config.bucket.iter().map(|bucket| (bucket.source_name(), "bucket"));
+    let netflow = config.netflow.iter().map(|listener| (listener.source_name(), "netflow"));
     let sensors = [(super::sensors::SOURCE.to_owned(), "sensors")];
-    followed.chain(buckets).chain(hubble).chain(tetragon).chain(sensors).collect()
+    followed.chain(buckets).chain(hubble).chain(tetragon).chain(netflow).chain(sensors).collect()
 }
 
 /// What the sources record, one line each.
@@ -88,5 +92,6 @@ pub(super) fn describe(config: &Config) -> Vec<String> {
     });
     let hubble = config.hubble.iter().map(|hubble| format!("flows of Hubble at {}", hubble.connect.address));
     let tetragon = config.tetragon.iter().map(|tetragon| format!("events of Tetragon at {}", tetragon.connect.address));
-    followed.chain(buckets).chain(hubble).chain(tetragon).collect()
+    let netflow = config.netflow.iter().map(|listener| format!("flow exports sent to {} (UDP)", listener.listen));
+    followed.chain(buckets).chain(hubble).chain(tetragon).chain(netflow).collect()
 }

@@ -38,6 +38,12 @@ impl RejectedLines {
         }
     }
 
+    /// Takes in some of an input that has no lines; the detail speaks of all of them.
+    pub(crate) fn add_unnumbered(&mut self, count: u64, detail: String) {
+        self.count += count;
+        self.samples.push(RejectedLine { line: 0, detail });
+    }
+
     fn merge(&mut self, other: &Self, max_samples: usize) {
         self.count += other.count;
         self.last_line = self.last_line.max(other.last_line);

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::content::Packing;
 use super::known::{Fingerprint, Tail};
 use super::open::Text;
-use super::summary::{FileState, Rejected, RejectedLine, RejectedLines};
+use super::summary::{FileState, Rejected};
 
 /// Rows of a batch from a file.
 const FILE_ROWS: usize = 8192;
@@ -199,9 +199,7 @@ fn log_fault(error: &FlowLogError) -> String {
 /// Counts some of a kind as rejected; `detail` is for a person.
 fn reject(rejected: &mut Rejected, reason: RejectReason, count: u64, detail: impl Into<String>) {
     if count > 0 {
-        let lines: &mut RejectedLines = rejected.entry(reason).or_default();
-        lines.count += count;
-        lines.samples.push(RejectedLine { line: 0, detail: detail.into() });
+        rejected.entry(reason).or_default().add_unnumbered(count, detail.into());
     }
 }
 
@@ -211,10 +209,9 @@ const fn reason_of(reason: NotUnderstood) -> RejectReason {
         NotUnderstood::Cut => RejectReason::Truncated,
         NotUnderstood::Malformed => RejectReason::BadField,
         NotUnderstood::TooDeep => RejectReason::TooLarge,
-        NotUnderstood::LinkType
-        | NotUnderstood::NotIp
-        | NotUnderstood::Transport
-        | NotUnderstood::Fragment => RejectReason::Unsupported,
+        NotUnderstood::LinkType | NotUnderstood::NotIp | NotUnderstood::Transport | NotUnderstood::Fragment => {
+            RejectReason::Unsupported
+        }
     }
 }
 
