@@ -16,7 +16,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     // The parsers of what the kernel copies: docs/adr/0015-sensors.md.
     ("bpf-sensors", &["model", "packets"]),
     ("storage", &["model", "migrations"]),
-    ("ingest", &["model", "proto", "storage"]),
+    ("ingest", &["model", "packets", "proto", "storage"]),
     // The edge to proto is a decision: docs/adr/0001-the-house-and-its-edges.md.
     ("query", &["model", "proto", "storage"]),
     ("web-api", &["model", "proto", "query"]),

@@ -16,6 +16,7 @@ mod lake;
 mod layering;
 mod locked;
 mod oracle;
+mod packets;
 mod plan;
 mod recordings;
 mod round_trip;

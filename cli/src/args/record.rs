@@ -71,7 +71,11 @@ Examples:
   kubectl logs -n kube-system ds/tetragon -c export-stdout | hindcast import -
   hindcast import --server http://recorder:4245 events.log
   hindcast import --follow /var/run/cilium/hubble/events.log
+  hindcast import trace.pcapng vpc-flow-logs/*.log.gz
+  tcpdump -i eth0 -w - | hindcast import -
 
+Read are events of Hubble and Tetragon, captures of packets (pcap, pcapng), and flow logs of AWS, Google Cloud, Azure and
+NetObserv.
 A file is recognised by what it holds, not by its name. What was imported before is counted as duplicate, so an
 import that was stopped is simply started again. The exit status is 0 when every good line was recorded, 1 when an
 input could not be read to its end.")]

@@ -27,8 +27,11 @@ fn json(head: &[u8]) -> Option<FlowLogFormat> {
     if names("\"process_") || names("\"flow\":{") || names("\"flow\": {") {
         return None;
     }
-    let is_netobserv =
-        (names("\"SrcAddr\"") && names("\"DstAddr\"")) || (names("\\\"SrcAddr\\\"") && names("\\\"DstAddr\\\""));
+    // The answer of a log store, which may hold nothing.
+    let is_answer = names("\"resultType\"") && names("\"streams\"");
+    let is_netobserv = is_answer
+        || (names("\"SrcAddr\"") && names("\"DstAddr\""))
+        || (names("\\\"SrcAddr\\\"") && names("\\\"DstAddr\\\""));
     if names("NetworkSecurityGroupFlowEvent") || names("FlowLogFlowEvent") {
         Some(FlowLogFormat::Azure)
     } else if is_netobserv {
