@@ -219,7 +219,10 @@ impl State {
         }
         let Some(entry) = self.entries.remove(uid) else { return };
         for alias in &entry.aliases {
-            self.aliases.remove(alias);
+            // The hash of a file on the node is that of its next pod too.
+            if self.aliases.get(alias) == Some(uid) {
+                self.aliases.remove(alias);
+            }
         }
         if let Some(owner) = &entry.owner {
             self.unlink(&owner.uid, uid);

@@ -58,7 +58,7 @@ impl Running {
         assert!(matches!(found, Ok(Ok(()))), "{kind:?} is not {standing:?}: {:?}", self.standings.borrow());
     }
 
-    async fn until(&self, what: &str, holds: impl Fn(&Directory) -> bool) {
+    async fn until(&self, what: &str, holds: impl Fn(&Directory) -> bool + Send + Sync) {
         let polled = async {
             while !holds(&self.directory) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
