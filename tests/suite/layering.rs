@@ -15,6 +15,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("migrations", &[]),
     // The parsers of what the kernel copies: docs/adr/0015-sensors.md.
     ("bpf-sensors", &["model", "packets"]),
+    // The cluster's API and nothing else: docs/adr/0016-kubernetes-directory.md.
+    ("kubernetes", &["model"]),
     ("storage", &["model", "migrations"]),
     ("ingest", &["model", "packets", "proto", "storage"]),
     // The edge to proto is a decision: docs/adr/0001-the-house-and-its-edges.md.
@@ -47,7 +49,8 @@ const HEAVY: &[(&str, &[&str])] = &[
     ("datafusion", &["query"]),
     ("cel", &["query"]),
     ("petgraph", &["query"]),
-    ("kube", &["ingest"]),
+    ("k8s-openapi", &["kubernetes"]),
+    ("kube", &["kubernetes"]),
     ("axum", &["web-api"]),
     ("axum-server", &["web-api"]),
     ("tower-http", &["web-api"]),
@@ -78,6 +81,7 @@ const BARRED: &[(&str, &[&str])] = &[
     ("proto", &["tokio", "serde"]),
     ("migrations", &["tokio", "arrow"]),
     ("bpf-sensors", &["tokio", "futures", "prost", "tonic"]),
+    ("kubernetes", &["prost", "tonic"]),
     ("storage", &["prost", "tonic", "serde_json"]),
     ("query", &["tonic", "http", "serde_json"]),
 ];
