@@ -2,9 +2,10 @@
 //! service an address leads to, and which policies were in force.
 //!
 //! [`Watch`] asks the API and changes the [`Directory`]; what changed goes out as rows of `workloads`, `policies` and
-//! `losses`. Whoever enriches rows looks up in the directory at the time of each row.
+//! `losses`. [`Reader::name`] gives the rows of
+//! sensors the names that held at the time of each.
 //!
-//! Not here: storing, enriching, wires of events, and the system clock.
+//! Not here: storing, wires of events, and the system clock.
 #![forbid(unsafe_code)]
 
 mod claims;
@@ -12,6 +13,7 @@ mod config;
 mod directory;
 mod fact;
 mod kind;
+mod names;
 mod object;
 mod rows;
 mod watch;
