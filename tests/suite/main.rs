@@ -19,6 +19,7 @@ mod oracle;
 mod plan;
 mod recordings;
 mod round_trip;
+mod sensor;
 mod sensors;
 mod shards;
 mod tidy;
