@@ -200,7 +200,7 @@ impl Spool {
     ///
     /// # Errors
     /// It cannot be read now; the next call tries again.
-    pub fn next(&mut self) -> Result<Option<Spooled>, SpoolError> {
+    pub fn take(&mut self) -> Result<Option<Spooled>, SpoolError> {
         let wanted = self.handed_out.next();
         if wanted >= self.writer.next() {
             return Ok(None);

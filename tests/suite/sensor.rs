@@ -3,8 +3,12 @@
 use std::process::Command;
 use std::time::Duration;
 
+use arrow::array::RecordBatch;
+use hindcast_model::TableId;
+use hindcast_model::tables::losses;
 use hindcast_tests::tool::run;
-use hindcast_tests::{Options, Sensor, Server, pause, wait_until};
+use hindcast_tests::{Options, Sensor, Server, flight, pause, wait_until};
+use serde_json::{Value, json};
 use tempfile::tempdir;
 
 use crate::judges::asked;
@@ -41,6 +45,77 @@ fn assert_no_doubles(server: &Server) {
     let doubles = "SELECT count(*) FROM (SELECT 1 FROM runtime_events WHERE kind IN ('process_exec', 'process_exit')
                    GROUP BY time, kind, exec_id, pid, tid HAVING count(*) > 1)";
     assert_eq!(asked(server, doubles), 0, "rows are recorded twice");
+}
+
+/// One row of table `losses` for each detail, as a sensor pushes it.
+fn reports(details: &[&str]) -> RecordBatch {
+    let mut builder = losses::Builder::default();
+    for detail in details {
+        let row = builder.row();
+        builder.time.set(row, 1_700_000_000_000_000_000);
+        builder.recorded_at.set(row, 1);
+        builder.source_kind.set(row, "sensor");
+        builder.stage.set(row, "spool");
+        builder.reason.set(row, "full");
+        builder.count.set(row, 1);
+        builder.detail.set(row, detail);
+        builder.commit();
+    }
+    builder.finish().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_are_known_by_what_they_say_and_never_by_their_position() {
+    let folder = tempdir().unwrap();
+    let data = folder.path().join("data");
+    let server = Server::start_serving(&data, &Options::default()).unwrap();
+    let doors = server.doors();
+    let push = async |details: &[&str], position: u64| {
+        let messages = flight::encode(TableId::Losses, vec![reports(details)]).await.unwrap();
+        let messages = flight::saying(messages, &json!({ "source": "sensor/n", "position": position }));
+        let mut pusher = flight::Pusher::connect(&format!("http://127.0.0.1:{}", doors.1)).await.unwrap();
+        let (_, acknowledged) = pusher.push(messages).await.unwrap();
+        let said: Value = serde_json::from_slice(&acknowledged[0]).unwrap();
+        ["recorded", "deduplicated", "rejected", "position"].map(|name| said[name].as_u64().unwrap())
+    };
+    assert_eq!(push(&["a", "b"], 7).await, [2, 0, 0, 7]);
+    assert_eq!(push(&["a", "b"], 7).await, [0, 2, 0, 7], "the acknowledgement was lost");
+    assert_eq!(push(&["b", "c"], 7).await, [1, 1, 0, 7], "a position that is known says nothing of the rows");
+    assert_eq!(push(&["d"], 1).await, [1, 0, 0, 1], "a spool that begins anew is as good");
+    server.kill().unwrap();
+    let server = Server::start_serving_at(doors, &data, &Options::default()).unwrap();
+    assert_eq!(push(&["a", "b", "c", "d"], 8).await, [0, 4, 0, 8], "a server that began anew still knows them");
+    assert_eq!(asked(&server, "SELECT count(*) FROM losses WHERE source = 'sensor/n' OR stage = 'spool'"), 4);
+    server.stop().unwrap();
+}
+
+#[test]
+fn a_wrong_token_keeps_everything_until_it_is_right() {
+    const TEST: &str = "sensor::a_wrong_token_keeps_everything_until_it_is_right";
+    if !may_watch(TEST) {
+        return;
+    }
+    let folder = tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "wrong").unwrap();
+    let secret = ("HINDCAST_WEB_AUTH_TOKEN".to_owned(), "right".to_owned());
+    let options = Options { environment: vec![secret], ..Options::default() };
+    let data = folder.path().join("data");
+    let server = Server::spawn(&data, &options).unwrap();
+    let spool = folder.path().join("spool");
+    let arguments = ["--token-file", &token.display().to_string()];
+    let sensor = Sensor::start(&server.grpc_address(), &spool, &arguments).unwrap();
+    let mark = format!("secret-{}", std::process::id());
+    work(&mark, 0..5);
+    wait_until("nobody says that the token is wrong", || sensor.said().contains("Unauthenticated")).unwrap();
+    wait_until("the programs are not spooled", || sensor.has_spooled(&format!("{mark}-0004"))).unwrap();
+    std::fs::write(&token, "right").unwrap();
+    wait_until("the server is not reached", || sensor.said().contains("takes batches again")).unwrap();
+    let ended = sensor.stop().unwrap();
+    assert!(ended.contains("everything that was seen is at the server"), "{ended}");
+    server.stop().unwrap();
+    let server = Server::start(&data, &Options::default()).unwrap();
+    assert_each_once(&server, &mark, 5);
 }
 
 #[test]

@@ -210,3 +210,6 @@ async fn put(door: &Door, source: &str, next: &Next) -> Result<Acknowledged, Fai
     }
     Ok(Acknowledged { recorded, deduplicated, rejected })
 }
+
+#[cfg(test)]
+mod tests;

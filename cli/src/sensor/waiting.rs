@@ -145,7 +145,7 @@ impl Waiting {
     }
 
     /// Spools the losses, where there is room.
-    fn tell_losses(&self) {
+    pub(super) fn tell_losses(&self) {
         let mut ledger = self.ledger.lock();
         if ledger.is_empty() {
             return;
@@ -167,7 +167,7 @@ impl Waiting {
     pub(super) fn take(&self, most: usize) -> Result<Vec<Next>, SpoolError> {
         let (mut taken, mut n_bytes) = (Vec::new(), 0);
         while taken.len() < most && n_bytes < READ_BYTES {
-            let Some(next) = self.spool.lock().next()? else { break };
+            let Some(next) = self.spool.lock().take()? else { break };
             let position = next.last();
             let batch = match next {
                 Spooled::Record { payload, .. } => {

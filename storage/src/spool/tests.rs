@@ -18,7 +18,7 @@ fn record(position: u64, payload: Vec<u8>) -> Spooled {
 
 /// All that can be read now.
 fn drained(spool: &mut Spool) -> Vec<Spooled> {
-    std::iter::from_fn(|| spool.next().unwrap()).collect()
+    std::iter::from_fn(|| spool.take().unwrap()).collect()
 }
 
 fn log_files(dir: &Path) -> Vec<PathBuf> {
@@ -30,7 +30,7 @@ fn what_is_not_acknowledged_is_there_again_and_positions_go_on() {
     let dir = tempfile::tempdir().unwrap();
     let mut spool = opened(dir.path());
     assert_eq!(spool.append(vec![vec![1; 10], vec![2; 20]]).unwrap(), Lsn::new(1));
-    assert_eq!(spool.next().unwrap(), Some(record(1, vec![1; 10])));
+    assert_eq!(spool.take().unwrap(), Some(record(1, vec![1; 10])));
     spool.acknowledge(Lsn::new(1)).unwrap();
     drop(spool);
     let mut spool = opened(dir.path());
@@ -71,7 +71,7 @@ fn a_full_spool_refuses_and_takes_again_when_there_is_room() {
     assert_eq!(spool.status().n_bytes, on_disk);
     // One file's records gone make room for one file's records.
     for position in 1..=4 {
-        assert!(spool.next().unwrap().is_some());
+        assert!(spool.take().unwrap().is_some());
         spool.acknowledge(Lsn::new(position)).unwrap();
     }
     spool.append(vec![vec![7; 10_000]]).unwrap();
@@ -93,7 +93,7 @@ fn a_marker_that_is_lost_or_damaged_sends_again_and_loses_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let mut spool = opened(dir.path());
         spool.append(vec![vec![1; 10], vec![2; 10]]).unwrap();
-        spool.next().unwrap();
+        spool.take().unwrap();
         spool.acknowledge(Lsn::new(1)).unwrap();
         drop(spool);
         let marker = dir.path().join(MARKER);
@@ -231,7 +231,7 @@ impl Model {
             Step::Take(most) => {
                 for _ in 0..*most {
                     let expected = self.waiting.get(self.n_taken).cloned();
-                    assert_eq!(open.next().unwrap(), expected.map(|(position, payload)| record(position, payload)));
+                    assert_eq!(open.take().unwrap(), expected.map(|(position, payload)| record(position, payload)));
                     self.n_taken = self.waiting.len().min(self.n_taken + 1);
                 }
             }
@@ -285,7 +285,7 @@ fn work(fs: &crate::log::faulty::FaultyFs, dir: &Path) -> (u64, u64) {
             Err(_) => break,
         }
         if number % 3 == 0 {
-            while let Ok(Some(spooled)) = spool.next() {
+            while let Ok(Some(spooled)) = spool.take() {
                 // Also where it fails: the half of it that was done may be the half that counts.
                 acknowledged = spooled.last().get();
                 if spool.acknowledge(spooled.last()).is_err() {
