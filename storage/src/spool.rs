@@ -14,7 +14,7 @@ use hindcast_model::Kind;
 use crate::config::OnCorruption;
 use crate::error::{AppendError, OpenError};
 use crate::ids::Lsn;
-use crate::log::fs::{LogFs, RealFs};
+use crate::log::fs::{LogFile, LogFs, RealFs};
 use crate::log::reader::{self, FileReader, Recovered, Recovery};
 use crate::log::writer::{LogFileEntry, LogWriter, Payload};
 use crate::log::{Damage, LogError, format};
@@ -25,6 +25,8 @@ const MARKER: &str = "acknowledged";
 const MARKER_NEW: &str = "acknowledged.new";
 const MARKER_MAGIC: [u8; 8] = *b"HCASTACK";
 const MARKER_LEN: usize = 20;
+/// Entries of a marker, of which the last holds, before it is written anew.
+const MARKER_ENTRIES: usize = 4096;
 /// Into how many files a full spool is divided: the first of them is freed as a whole.
 const FILES: u64 = 16;
 const MIN_FILE: u64 = 16 << 10;
@@ -115,6 +117,8 @@ pub struct Spool {
     handed_out: Lsn,
     /// Where reading goes on: the file, and the record that stands next in it.
     cursor: Option<(FileReader, PathBuf, Lsn)>,
+    /// Where it is noted what was acknowledged, and how often it was.
+    marker: Option<(Box<dyn LogFile>, usize)>,
     torn_bytes: u64,
     _lock: DirLock,
 }
@@ -173,6 +177,7 @@ impl Spool {
             acknowledged,
             handed_out: acknowledged,
             cursor: None,
+            marker: None,
             torn_bytes,
             _lock: lock,
         })
@@ -287,30 +292,57 @@ impl Spool {
         }
     }
 
-    fn write_marker(&self, is_durable: bool) -> io::Result<()> {
+    /// Notes what is acknowledged: behind what was noted before, so that no file is opened for it each time. Sensors see
+    /// files being opened, their own as well.
+    fn write_marker(&mut self, is_durable: bool) -> io::Result<()> {
+        let entry = marker_entry(self.acknowledged);
+        let (mut file, n_entries) = match self.marker.take() {
+            Some((mut file, n_entries)) if n_entries < MARKER_ENTRIES => {
+                file.append(&entry)?;
+                (file, n_entries + 1)
+            }
+            _ => (self.new_marker(&entry)?, 1),
+        };
+        if is_durable {
+            file.sync()?;
+            self.fs.sync_dir(&self.dir)?;
+        }
+        self.marker = Some((file, n_entries));
+        Ok(())
+    }
+
+    fn new_marker(&self, entry: &[u8]) -> io::Result<Box<dyn LogFile>> {
         let (path, new) = (self.dir.join(MARKER), self.dir.join(MARKER_NEW));
         match self.fs.remove(&new) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut bytes = MARKER_MAGIC.to_vec();
-        bytes.extend_from_slice(&self.acknowledged.get().to_le_bytes());
-        let crc = crc32c::crc32c(&bytes);
-        bytes.extend_from_slice(&crc.to_le_bytes());
         let mut file = self.fs.create(&new)?;
-        file.append(&bytes)?;
-        if is_durable {
-            file.sync()?;
-        }
+        file.append(entry)?;
+        // The old one is not given up for a name without bytes.
+        file.sync()?;
         self.fs.rename(&new, &path)?;
-        if is_durable { self.fs.sync_dir(&self.dir) } else { Ok(()) }
+        Ok(file)
     }
 }
 
-/// What was acknowledged, if it can be read.
+fn marker_entry(acknowledged: Lsn) -> Vec<u8> {
+    let mut bytes = MARKER_MAGIC.to_vec();
+    bytes.extend_from_slice(&acknowledged.get().to_le_bytes());
+    let crc = crc32c::crc32c(&bytes);
+    bytes.extend_from_slice(&crc.to_le_bytes());
+    bytes
+}
+
+/// What was acknowledged, if it can be read: by the last whole entry.
 fn read_marker(fs: &dyn LogFs, path: &Path) -> Option<Lsn> {
+    let most = MARKER_LEN * (MARKER_ENTRIES + 1);
     let mut bytes = Vec::new();
-    fs.open(path).ok()?.take(length(MARKER_LEN) + 1).read_to_end(&mut bytes).ok()?;
+    fs.open(path).ok()?.take(length(most)).read_to_end(&mut bytes).ok()?;
+    bytes.chunks_exact(MARKER_LEN).map_while(read_entry).last()
+}
+
+fn read_entry(bytes: &[u8]) -> Option<Lsn> {
     let (told, crc) = bytes.split_at_checked(MARKER_LEN - 4)?;
     let (magic, number) = told.split_at_checked(MARKER_MAGIC.len())?;
     let is_whole = magic == MARKER_MAGIC && crc == crc32c::crc32c(told).to_le_bytes();

@@ -106,6 +106,26 @@ fn a_marker_that_is_lost_or_damaged_sends_again_and_loses_nothing() {
 }
 
 #[test]
+fn the_marker_stays_small_and_a_torn_entry_counts_as_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = opened(dir.path());
+    let n_records = MARKER_ENTRIES as u64 + 10;
+    spool.append(vec![vec![1]; usize::try_from(n_records).unwrap()]).unwrap();
+    for position in 1..=n_records {
+        spool.take().unwrap();
+        spool.acknowledge(Lsn::new(position)).unwrap();
+    }
+    let marker = dir.path().join(MARKER);
+    let bytes = std::fs::read(&marker).unwrap();
+    assert_eq!(bytes.len(), 10 * MARKER_LEN);
+    drop(spool);
+    for n_cut in 0..MARKER_LEN {
+        std::fs::write(&marker, &bytes[..bytes.len() - n_cut]).unwrap();
+        assert_eq!(opened(dir.path()).acknowledged.get(), n_records - u64::from(n_cut > 0));
+    }
+}
+
+#[test]
 fn damage_is_told_in_its_place_and_the_rest_is_read() {
     let dir = tempfile::tempdir().unwrap();
     let mut spool = opened(dir.path());
