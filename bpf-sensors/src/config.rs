@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// Cluster of this host, in every row; empty for none.
+    pub cluster: String,
+    /// Name of this host, in every row and part of every `exec_id`: it must not change. Empty takes the host name.
+    pub node: String,
     /// How often the kernel's rings are emptied. Longer takes less CPU and bounds the rate a ring can carry.
     #[serde(with = "humantime_serde")]
     pub drain_interval: Duration,
@@ -155,6 +159,8 @@ pub enum Sides {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            cluster: String::new(),
+            node: String::new(),
             drain_interval: Duration::from_millis(10),
             ring_size: ByteSize::mib(4),
             nice: -10,

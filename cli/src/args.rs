@@ -16,7 +16,7 @@ pub use ask::{
     ExportArgs, ExportFormat, InspectArgs, InspectWhat, ObserveArgs, ObserveFormat, SqlArgs, SqlFormat, StatusArgs,
 };
 pub use plan::PlanArgs;
-pub use record::{DemoArgs, DoorsArgs, ImportArgs, ServeArgs, SummaryFormat, UpArgs};
+pub use record::{DemoArgs, DoorsArgs, ImportArgs, SensorArgs, ServeArgs, SummaryFormat, UpArgs};
 pub use tier::{Tier, TierArgs, TierCommand, TierMoveArgs};
 
 /// Where data lie when nothing else is said.
@@ -101,6 +101,8 @@ pub enum Command {
     Lake(LakeCommand),
     /// Say how much disk, memory and how many processors a fleet takes, from what was measured
     Plan(PlanArgs),
+    /// Record this host with its sensors and deliver what they see to a server, through a spool on disk
+    Sensor(SensorArgs),
     /// Say what the kernel of this host lets Hindcast see
     #[command(subcommand, after_help = "Example:\n  sudo hindcast sensors check")]
     Sensors(SensorsCommand),

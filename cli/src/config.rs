@@ -168,6 +168,7 @@ pub fn variables() -> Vec<(String, Vec<&'static str>)> {
     let mut variables = Vec::new();
     of::<hindcast_storage::Config>("storage", &mut variables);
     of::<hindcast_ingest::Config>("ingest", &mut variables);
+    of::<hindcast_bpf_sensors::Config>("sensors", &mut variables);
     of::<hindcast_query::Config>("query", &mut variables);
     of::<hindcast_web_api::Config>("web", &mut variables);
     of::<logging::Config>("log", &mut variables);

@@ -13,6 +13,7 @@ pub mod config;
 mod demo;
 mod exit;
 mod export;
+mod flight;
 pub mod generate;
 mod human;
 mod import;
@@ -21,10 +22,12 @@ mod lake;
 mod lines;
 pub mod logging;
 mod migrate;
+mod notify;
 mod observe;
 mod plan;
 mod progress;
 mod rows;
+mod sensor;
 mod sensors;
 mod server;
 mod setup;
@@ -65,6 +68,7 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
     match cli.command {
         Command::Up(args) => up::up(&args, &common),
         Command::Serve(args) => up::serve(&args, &common),
+        Command::Sensor(args) => sensor::run(&args, &common),
         Command::Sensors(command) => sensors::run(&command, &common),
         Command::Lake(command) => lake::run(&command, &common),
         Command::Import(args) => import::run(&args, &common),

@@ -2,7 +2,6 @@
 
 mod announce;
 mod intake;
-mod notify;
 mod recording;
 mod sensors;
 mod sources;
@@ -23,6 +22,7 @@ use tracing::{error, info};
 use crate::args::{DoorsArgs, ServeArgs, UpArgs};
 use crate::config::Settings;
 use crate::exit;
+use crate::notify;
 use crate::setup::{self, Common, Voice};
 use crate::shutdown::{self, Ended, Signals, Step};
 use announce::Facts;

@@ -142,7 +142,9 @@ impl AppendError {
     #[must_use]
     pub const fn kind(&self) -> Kind {
         match self {
-            Self::Schema { .. } | Self::Derived(_) | Self::TooLarge { .. } | Self::ReadOnly => Kind::Invalid,
+            Self::Schema { .. } | Self::Derived(_) | Self::TooLarge { .. } => Kind::Invalid,
+            // There is no recorder here; elsewhere there may be.
+            Self::ReadOnly => Kind::NotFound,
             Self::MemoryFull { .. } => Kind::Busy,
             Self::Log { .. } | Self::Closed => Kind::Unavailable,
         }

@@ -1,7 +1,7 @@
 //! The front door: opening, appending, snapshots, closing.
 
 mod background;
-mod lock;
+pub(crate) mod lock;
 mod log_task;
 mod open;
 mod shared;

@@ -44,6 +44,13 @@ impl Pusher {
     }
 }
 
+/// The same messages, each with what is said of its rows.
+#[must_use]
+pub fn saying(messages: Vec<FlightData>, said: &serde_json::Value) -> Vec<FlightData> {
+    let said = said.to_string();
+    messages.into_iter().map(|message| FlightData { app_metadata: said.clone().into(), ..message }).collect()
+}
+
 /// Batches of one table as messages of one push.
 ///
 /// # Errors

@@ -13,9 +13,11 @@ pub mod measure;
 mod pause;
 pub mod postgres;
 pub mod repository;
+mod sensor;
 mod server;
 pub mod skip;
 pub mod tool;
 
 pub use pause::{pause, wait_until};
+pub use sensor::Sensor;
 pub use server::{Options, Server};

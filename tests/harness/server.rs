@@ -79,8 +79,33 @@ impl Server {
         Self::run(&["up", "--no-sensors", "--data-dir", &data_dir.display().to_string()], data_dir, options)
     }
 
+    /// Starts a server that takes what is pushed to it, and waits until it answers.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_serving(data_dir: &Path, options: &Options) -> Result<Self> {
+        std::fs::create_dir_all(data_dir).context("cannot create the data directory")?;
+        let mut server = Self::run(&["serve", "--data-dir", &data_dir.display().to_string()], data_dir, options)?;
+        server.wait_until_ready()?;
+        Ok(server)
+    }
+
+    /// Starts a server as [`Server::start_serving`] does, where another one answered before.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_serving_at(doors: (u16, u16), data_dir: &Path, options: &Options) -> Result<Self> {
+        let arguments = ["serve", "--data-dir", &data_dir.display().to_string()];
+        let mut server = Self::run_at(doors, &arguments, data_dir, options)?;
+        server.wait_until_ready()?;
+        Ok(server)
+    }
+
     fn run(arguments: &[&str], data_dir: &Path, options: &Options) -> Result<Self> {
-        let (http, grpc) = (free_port()?, free_port()?);
+        Self::run_at((free_port()?, free_port()?), arguments, data_dir, options)
+    }
+
+    fn run_at((http, grpc): (u16, u16), arguments: &[&str], data_dir: &Path, options: &Options) -> Result<Self> {
         let log = log_path(data_dir);
         let stderr = File::options().create(true).append(true).open(&log).context("cannot write the server's log")?;
         let mut command = tool::hindcast()?;
@@ -127,6 +152,12 @@ impl Server {
     #[must_use]
     pub fn grpc_address(&self) -> String {
         format!("127.0.0.1:{}", self.grpc)
+    }
+
+    /// The ports of its HTTP and its gRPC door.
+    #[must_use]
+    pub const fn doors(&self) -> (u16, u16) {
+        (self.http, self.grpc)
     }
 
     /// Its data directory.

@@ -20,6 +20,7 @@ mod packets;
 mod plan;
 mod recordings;
 mod round_trip;
+mod sensor;
 mod sensors;
 mod shards;
 mod tidy;

@@ -12,7 +12,7 @@ use tempfile::tempdir;
 use crate::judges::asked;
 
 /// Whether the kernel takes sensors from whoever runs the tests; noted as skipped where not.
-fn may_watch(test: &str) -> bool {
+pub(crate) fn may_watch(test: &str) -> bool {
     let checked = run_hindcast(["sensors", "check"]).unwrap();
     let is_seen =
         |sensor: &str| checked.stdout.lines().any(|line| line.starts_with(sensor) && line.contains(" available"));

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
 
 use super::Access;
@@ -60,6 +61,50 @@ pub struct DoorsArgs {
     /// Configuration file, TOML [env: HINDCAST_CONFIG]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// Arguments of `hindcast sensor`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  sudo hindcast sensor --to recorder:4245
+  sudo hindcast sensor --to https://recorder:4245 --token-file /etc/hindcast/token
+  sudo hindcast sensor --to recorder:4245 --spool /var/lib/hindcast/spool --spool-size 4GiB
+  sudo hindcast sensor --to recorder:4245 --cluster prod --node web-1
+
+While the server is away, what is seen waits in the spool. What does not fit any more is lost, and
+counted in the table losses. Section [sensors] of the configuration says what is seen.")]
+pub struct SensorArgs {
+    /// Deliver over Arrow Flight to the gRPC door of this running server; with port 7171 the door beside it on 4245 is
+    /// meant
+    #[arg(long, value_name = "URL", help_heading = "Where")]
+    pub to: String,
+    /// Credentials and trust for the server.
+    #[command(flatten)]
+    pub access: Access,
+    /// Where events wait until the server has them; no other process may use it
+    #[arg(long, value_name = "DIR", default_value = "hindcast-spool")]
+    pub spool: PathBuf,
+    /// How much disk the spool may take
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = spool_size)]
+    pub spool_size: ByteSize,
+    /// Cluster of this host [default: none]
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<String>,
+    /// Name of this host in what is recorded; it must not change [default: the host name]
+    #[arg(long, value_name = "NAME")]
+    pub node: Option<String>,
+    /// Configuration file, TOML; its sections sensors and log apply [env: HINDCAST_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// The smallest spool that holds a few batches.
+const MIN_SPOOL: ByteSize = ByteSize::kib(64);
+
+fn spool_size(text: &str) -> Result<ByteSize, String> {
+    let size: ByteSize = text.parse()?;
+    if size < MIN_SPOOL { Err(format!("a spool takes at least {MIN_SPOOL}")) } else { Ok(size) }
 }
 
 /// Arguments of `hindcast import`.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use hindcast_bpf_sensors::{Config, Counters, Origin, Report, Sensors};
+use hindcast_bpf_sensors::{Config, Counters, Report, Sensors};
 use hindcast_ingest::{Pipeline, Source, SourceState};
 use hindcast_model::{Batch, report};
 use tokio::runtime::Handle;
@@ -30,7 +30,7 @@ impl HostSensors {
     /// Starts what the kernel allows; the error says why nothing is watched.
     pub(super) fn start(pipeline: &Pipeline, config: &Config) -> Result<Self, String> {
         let (sender, receiver) = sync_channel(QUEUE);
-        let origin = Origin { cluster: String::new(), node: node(), source: SOURCE.to_owned() };
+        let origin = crate::sensors::origin(config, |_node| SOURCE.to_owned());
         let started = hindcast_bpf_sensors::start(config, origin, setup::clock(), Box::new(sender));
         let sensors = started.map_err(|error| report(&error))?;
         let source = pipeline.source(SOURCE);
@@ -100,10 +100,4 @@ impl Taker {
         self.source.count_missed(now.saturating_sub(self.n_missed));
         self.n_missed = now.max(self.n_missed);
     }
-}
-
-/// The name of this host, as the kernel has it.
-fn node() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    name.trim().to_owned()
 }

@@ -117,6 +117,26 @@ impl LogWriter {
         Ok(first)
     }
 
+    /// The file that holds a record.
+    pub(crate) fn file_of(&self, lsn: Lsn) -> Option<LogFileEntry> {
+        self.entries().filter(|entry| entry.first <= lsn && lsn <= entry.last).last().cloned()
+    }
+
+    /// The last position before the first file that begins after `lsn`, or before the end.
+    pub(crate) fn last_before_a_file(&self, lsn: Lsn) -> Lsn {
+        let begins = self.entries().map(|entry| entry.first).filter(|first| *first > lsn).min();
+        Lsn::new(begins.unwrap_or(self.next).get().saturating_sub(1))
+    }
+
+    /// Whether [`LogWriter::free`] would remove a file.
+    pub(crate) fn can_free(&self, oldest_needed: Lsn) -> bool {
+        self.older.first().is_some_and(|entry| entry.last < oldest_needed)
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &LogFileEntry> {
+        self.older.iter().chain(self.active.as_ref().map(|active| &active.entry))
+    }
+
     /// Ends the active file, so that it can be freed once its records are sealed.
     pub(crate) fn rotate(&mut self) {
         if let Some(active) = self.active.take_if(|active| active.entry.last >= active.entry.first) {

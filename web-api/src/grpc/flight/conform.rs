@@ -8,7 +8,7 @@ use arrow::array::{
 use arrow::compute::{can_cast_types, cast};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
-use hindcast_model::{Batch, ColumnDef, SourceKind, TableId, Timestamp};
+use hindcast_model::{Batch, ColumnDef, Kind, SourceKind, TableId, Timestamp};
 
 /// A batch that cannot become rows of the table.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +55,16 @@ pub(super) enum ConformError {
         /// The column.
         column: &'static str,
     },
+}
+
+impl ConformError {
+    /// Who has to act. A column that is not known here is known to a later server: the same rows may pass then.
+    pub(super) const fn kind(&self) -> Kind {
+        match self {
+            Self::UnknownColumn { .. } => Kind::NotFound,
+            _ => Kind::Invalid,
+        }
+    }
 }
 
 /// What the server knows of a push and fills in where the client says nothing.

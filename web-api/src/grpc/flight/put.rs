@@ -2,6 +2,11 @@
 //!
 //! The descriptor's path names the table; the bulk ingestion of Flight SQL works too. A message may carry
 //! `{"source": …, "position": …}` as application metadata. While the recorder is full nothing is read from the client.
+//!
+//! A position is named again in the acknowledgement, and means nothing else here: rows that come a second time are told
+//! by what they say (EV-2), so that a client that starts to count anew loses nothing. Rows that can never be recorded are
+//! refused as INVALID_ARGUMENT; a table or a column that is not known here, and a server without a recorder, as NOT_FOUND:
+//! another server may take the same rows.
 
 use std::sync::Arc;
 
@@ -12,7 +17,7 @@ use arrow_flight::sql::server::PeekableFlightDataStream;
 use arrow_flight::{FlightDescriptor, PutResult};
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt as _};
-use hindcast_model::{Kind, TableId, report};
+use hindcast_model::{TableId, report};
 use serde::{Deserialize, Serialize};
 use tonic::Status;
 
@@ -132,7 +137,7 @@ fn prepare(
     }
     let DecodedPayload::RecordBatch(records) = payload else { return Ok(None) };
     let known = Known { source, recorded_at: doors.clock.now() };
-    let batch = conform(table, &records, known).map_err(|error| Fault::new(Kind::Invalid, report(&error)))?;
+    let batch = conform(table, &records, known).map_err(|error| Fault::new(error.kind(), report(&error)))?;
     Ok(Some(Push { source: source.clone(), batches: vec![batch], position: said.position }))
 }
 

@@ -111,6 +111,29 @@ async fn pushed_batches_are_acknowledged_one_by_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_another_server_may_take_is_told_from_what_none_will() {
+    let house = serve(testing::free_ports()).await;
+    let code = async |table: &str, column: &str| {
+        let records = flow_batch(0..1).records;
+        let columns = vec![(column, records.column_by_name("time").cloned().expect("a column"))];
+        let records = RecordBatch::try_from_iter(columns).expect("a batch");
+        let encoder = FlightDataEncoderBuilder::new();
+        let encoder = encoder.with_flight_descriptor(Some(FlightDescriptor::new_path(vec![table.to_owned()])));
+        let data: Vec<_> = encoder.build(futures::stream::iter([Ok(records)])).try_collect().await.expect("encoded");
+        let mut client = arrow_flight::flight_service_client::FlightServiceClient::new(house.channel.clone());
+        let mut results = match client.do_put(futures::stream::iter(data)).await {
+            Ok(results) => results.into_inner(),
+            Err(status) => return status.code(),
+        };
+        results.message().await.expect_err("refused").code()
+    };
+    assert_eq!(code("flows", "of_a_later_build").await, tonic::Code::NotFound);
+    assert_eq!(code("of_a_later_build", "time").await, tonic::Code::NotFound);
+    assert_eq!(code("flows", "latency_ns").await, tonic::Code::InvalidArgument);
+    assert_eq!(code("edges_1m", "time").await, tonic::Code::InvalidArgument);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_login_gives_a_token() {
     let auth =
         AuthConfig { user: Some("ann".to_owned()), password: Some(Secret::new("secret")), ..AuthConfig::default() };

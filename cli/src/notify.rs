@@ -3,12 +3,12 @@
 use std::os::unix::net::UnixDatagram;
 
 /// The service answers.
-pub(super) fn ready() {
+pub(crate) fn ready() {
     tell("READY=1");
 }
 
 /// The service is on its way down.
-pub(super) fn stopping() {
+pub(crate) fn stopping() {
     tell("STOPPING=1");
 }
 
