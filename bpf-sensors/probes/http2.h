@@ -8,8 +8,8 @@
 
 #define FRAME_HEADER 9
 /* Copies of one packet, and frames walked from one to the next; one with more is read up to there. */
-#define COPIES 16
-#define FRAMES 32
+#define COPIES 8
+#define FRAMES 24
 #define SMALL 256
 #define LARGE 2048
 /* Packets that are copied while it is not known where frames begin. */
@@ -107,7 +107,7 @@ static __always_inline void copy_frames(struct __sk_buff *skb, const struct pack
 		if (upto >= p->len || (n == 0 && way->at >= p->len)) break;
 		if (way->to <= upto) continue;
 		/* Small frames come in company: what follows is copied with them, more of it where there are many. */
-		if (n <= SMALL) n = i < 4 && rest > SMALL ? SMALL : rest;
+		if (n <= SMALL) n = i < 2 && rest > SMALL ? SMALL : rest;
 		n = n < LARGE ? n : LARGE;
 		piece(skb, p, upto, n);
 		way->upto = upto + n;

@@ -237,6 +237,43 @@ fn http2_and_grpc_are_told_past_large_bodies() {
     assert_eq!(recorded.losses(), Vec::<String>::new());
 }
 
+#[test]
+fn many_requests_in_one_packet_are_all_told() {
+    let Some(watch) = Watch::new("many_requests_in_one_packet_are_all_told", &Config::default()) else { return };
+    let (mut asking, mut answering) = (Encoder::default(), Encoder::default());
+    let streams = (1..200_u32).step_by(2);
+    let mut asked = [frames::PREFACE, &frames::frame(4, 0, 0, &[])].concat();
+    let mut answered = frames::frame(4, 0, 0, &[]);
+    for id in streams.clone() {
+        let path = format!("/stream-{}", id % 10);
+        asked.extend(asking.headers(id, 5, &[(":method", "GET"), (":scheme", "http"), (":path", &path)]));
+        answered.extend(answering.headers(id, 5, &[(":status", "204")]));
+    }
+    let length = asked.len();
+    let reply = answered.clone();
+    let server = serving("127.0.0.1:0", move |mut stream| {
+        stream.read_exact(&mut vec![0; length]).unwrap();
+        stream.write_all(&reply).unwrap();
+        while stream.read(&mut [0; 64]).is_ok_and(|length| length > 0) {}
+    });
+    let mut client = connect(server);
+    client.write_all(&asked).unwrap();
+    client.read_exact(&mut vec![0; answered.len()]).unwrap();
+    drop(client);
+    pause();
+    let recorded = watch.stop();
+    let lines: Vec<String> = streams
+        .flat_map(|id| {
+            let url = format!("/stream-{}", id % 10);
+            [format!("REQUEST {url} "), format!("RESPONSE {url} 204")]
+        })
+        .collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let told = said(&recorded, server.port(), &["direction", "l7_type", "http_url", "http_status"]);
+    assert_eq!(told, at_both_ends(&lines));
+    assert_eq!(recorded.losses(), Vec::<String>::new());
+}
+
 /// Starts a program that serves until it is killed; `None` where there is none.
 fn server(test: &str, program: &str, arguments: &[&str], port: u16) -> Option<std::process::Child> {
     let mut command = Command::new(program);
