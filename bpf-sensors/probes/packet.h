@@ -1,5 +1,5 @@
 /* What is seen of packets: UDP flows, the translated address of a connection, and the first bytes of DNS, HTTP and TLS.
- * Nothing is parsed here; eight bytes decide what is worth copying.
+ * Nothing is parsed here; eight bytes decide what is worth copying, and of HTTP/2 the lengths of frames.
  *
  * A softirq may interrupt a run of this on the same CPU: there is no per-CPU scratch memory. */
 #pragma once
@@ -14,15 +14,25 @@ const volatile __u32 cfg_payload = 1;
 #define RESPONSE 32
 #define MISSES 4
 
-enum { TALK_NEW = 0, TALK_HTTP = 1, TALK_TLS = 2, TALK_OTHER = 3 };
-enum { WHAT_DNS = 1, WHAT_HTTP = 2, WHAT_TLS = 3 };
+enum { TALK_NEW = 0, TALK_HTTP = 1, TALK_TLS = 2, TALK_OTHER = 3, TALK_HTTP2 = 4 };
+enum { WHAT_DNS = 1, WHAT_HTTP = 2, WHAT_TLS = 3, WHAT_HTTP2 = 4 };
 
+/* One direction of HTTP/2. */
+struct way {
+	__u32 from, edge; /* sequence numbers: where the last frame seen began, and where the next begins */
+	__u32 at, upto, to; /* offsets in a packet: where the next begins, and what is copied and has to be */
+	__u8 is_in_step, is_data, astray, n_head;
+	__u8 head[8]; /* of a frame header that a packet ended in */
+};
 struct talk {
 	__u64 asked; /* when the request was seen */
 	__u32 seq, left[2]; /* rest of a TLS record that is split, by direction */
 	__u16 request_len;
 	__u8 kind, misses, out, hellos, pad[2];
-	__u8 request[REQUEST];
+	union {
+		__u8 request[REQUEST];
+		struct way ways[2];
+	};
 };
 /* LRU: of a connection that was forgotten the next request is seen again. */
 struct {
@@ -84,20 +94,21 @@ struct packet {
 
 static __always_inline void fill(struct payload_event *e, const struct packet *p, __u16 what, __u16 len)
 {
-	struct owner nobody = {};
+	struct owner who = {};
 	e->isn = 0;
 	e->role = ROLE_UNKNOWN;
 	if (p->t.protocol == IPPROTO_TCP) {
 		struct connection *known = bpf_map_lookup_elem(&connections, &p->key);
-		by_owner(&e->h, known ? &known->owner : &nobody, KIND_PAYLOAD, len);
 		if (known) {
+			who = known->owner;
 			e->isn = known->isn;
 			e->role = known->role;
 		}
 	} else {
 		struct owner *known = bpf_map_lookup_elem(&udp_owners, &p->key);
-		by_owner(&e->h, known ? known : &nobody, KIND_PAYLOAD, len);
+		if (known) who = *known;
 	}
+	by_owner(&e->h, &who, KIND_PAYLOAD, len);
 	__builtin_memcpy(&e->t, &p->t, sizeof(p->t));
 	e->key = p->key;
 	e->latency = 0;
@@ -147,6 +158,17 @@ static __always_inline int is_method(__u32 word)
 	       word == 0x44454c45 || word == 0x4f505449 || word == 0x50415443 || word == 0x434f4e4e;
 }
 
+/* Whether requests that go this way are none of ours to tell. */
+static __always_inline int is_unwanted(__u32 is_out) { return !(cfg_http_sides & (is_out ? 2 : 1)); }
+
+#define PREFACE 24
+/* The first eight bytes of SETTINGS: a length in sixes, no flags, no stream. */
+static __always_inline int is_settings(const __u8 *b)
+{
+	__u32 length = (__u32)b[1] << 8 | b[2];
+	return b[0] == 0 && length <= 120 && length % 6 == 0 && b[3] == 4 && !(b[4] | b[5] | b[6] | b[7]);
+}
+
 static __always_inline void udp(struct __sk_buff *skb, const struct packet *p)
 {
 	struct udp_key k;
@@ -186,19 +208,19 @@ static __always_inline void hello(struct __sk_buff *skb, const struct packet *p)
 	else copy(skb, p, WHAT_TLS, 2048);
 }
 
-static __always_inline void tcp(struct __sk_buff *skb, const struct packet *p)
+#include "http2.h"
+
+/* DNS in TCP: each packet's beginning, since a message may be in several. */
+static __always_inline void names(struct __sk_buff *skb, const struct packet *p)
 {
-	__u64 key = p->key;
-	struct talk *talk = bpf_map_lookup_elem(&talks, &key);
-	if (talk && talk->kind == TALK_OTHER) return;
-	if (!talk) {
-		__u32 zero = 0;
-		struct talk *none = bpf_map_lookup_elem(&no_talk, &zero);
-		if (!none) return;
-		bpf_map_update_elem(&talks, &key, none, BPF_NOEXIST);
-		talk = bpf_map_lookup_elem(&talks, &key);
-		if (!talk) return;
-	}
+	if (p->len <= 128) copy(skb, p, WHAT_DNS, 128);
+	else if (p->len <= 1024) copy(skb, p, WHAT_DNS, 1024);
+	else copy(skb, p, WHAT_DNS, 4096);
+}
+
+/* What a connection speaks is told by how its packets begin. */
+static __always_inline void listen_to(struct __sk_buff *skb, const struct packet *p, struct talk *talk)
+{
 	__u32 left = talk->left[p->out & 1];
 	if (left) {
 		talk->left[p->out & 1] = left > p->len ? left - p->len : 0;
@@ -217,7 +239,7 @@ static __always_inline void tcp(struct __sk_buff *skb, const struct packet *p)
 		talk->asked = 0;
 	} else if (is_method(word)) {
 		talk->kind = TALK_HTTP;
-		if (!(cfg_http_sides & (p->out ? 2 : 1))) {
+		if (is_unwanted(p->out)) {
 			talk->kind = TALK_OTHER;
 			return;
 		}
@@ -236,9 +258,43 @@ static __always_inline void tcp(struct __sk_buff *skb, const struct packet *p)
 		if (b[5] == 1 && record > p->len) talk->left[p->out & 1] = record - p->len;
 		hello(skb, p);
 		if (talk->hellos >= 2 && !talk->left[0] && !talk->left[1]) talk->kind = TALK_OTHER;
+	} else if (word == 0x50524920 && b[4] == '*') {
+		if (is_unwanted(p->out)) talk->kind = TALK_OTHER;
+		else begin_http2(p, talk, PREFACE);
+	} else if (talk->kind == TALK_NEW && !talk->misses && is_settings(b)) {
+		/* A server that does not wait for its client. */
+		if (is_unwanted(!p->out)) talk->kind = TALK_OTHER;
+		else begin_http2(p, talk, 0);
 	} else if (talk->kind != TALK_HTTP && ++talk->misses >= MISSES) {
 		talk->kind = TALK_OTHER;
 	}
+}
+
+static __always_inline void tcp(struct __sk_buff *skb, const struct packet *p)
+{
+	__u64 key = p->key;
+	if (p->t.remote_port == 53 || p->t.local_port == 53) {
+		names(skb, p);
+		return;
+	}
+	struct talk *talk = bpf_map_lookup_elem(&talks, &key);
+	if (talk && talk->kind == TALK_OTHER) return;
+	if (!talk) {
+		if (p->len < 8) return;
+		__u32 zero = 0;
+		struct talk *none = bpf_map_lookup_elem(&no_talk, &zero);
+		if (!none) return;
+		bpf_map_update_elem(&talks, &key, none, BPF_NOEXIST);
+		talk = bpf_map_lookup_elem(&talks, &key);
+		if (!talk) return;
+	}
+	/* Keeps clang from reckoning with the pointer before it was compared with 0, which the verifier forbids. */
+	asm volatile("" : "+r"(talk));
+	if (talk->kind != TALK_HTTP2) {
+		if (p->len < 8) return;
+		listen_to(skb, p, talk);
+	}
+	if (talk->kind == TALK_HTTP2) http2(skb, p, &talk->ways[p->out & 1]);
 }
 
 /* The first packet of a connection, on its way out, carries the address after translation. */
@@ -285,7 +341,7 @@ static __always_inline int seen(struct __sk_buff *skb, __u32 out)
 	p.off = l4 + header;
 	p.len = skb->len > p.off ? skb->len - p.off : 0;
 	__u32 is_syn = p.t.protocol == IPPROTO_TCP && (p.flags & 0x12) == 2;
-	if (p.t.protocol == IPPROTO_TCP && !(is_syn && out) && (p.len < 8 || !cfg_payload)) return 1;
+	if (p.t.protocol == IPPROTO_TCP && !(is_syn && out) && (!p.len || !cfg_payload)) return 1;
 	if (cfg_cookie || p.t.protocol == IPPROTO_UDP) {
 		p.key = bpf_get_socket_cookie(skb);
 	} else {

@@ -25,7 +25,7 @@ pub enum Sensor {
     AcceptOwners,
     /// Sockets that stand open.
     OpenSockets,
-    /// UDP flows and the first bytes of DNS, HTTP and TLS.
+    /// UDP flows, and what is said in DNS, HTTP and the hellos of TLS.
     Packets,
     /// Processes that own UDP sockets.
     UdpOwners,

@@ -105,7 +105,7 @@ pub struct FileConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PayloadConfig {
-    /// The first bytes of DNS, HTTP and TLS are read.
+    /// DNS, HTTP, gRPC and the hellos of TLS are read.
     pub enabled: bool,
     /// Where a request is seen.
     pub http_sides: Sides,

@@ -5,7 +5,9 @@
 
 mod account;
 mod gather;
+mod http2;
 mod life;
+mod names;
 mod payload;
 mod sockets;
 mod sweep;
@@ -69,6 +71,8 @@ pub(crate) struct State {
     n_flows: u64,
     n_runtime: u64,
     n_limited: u64,
+    /// Places in this second at which bytes of a conversation were missed.
+    n_gaps: u64,
 }
 
 /// What a row is held against when there is a limit to how many there may be.
@@ -158,6 +162,7 @@ impl Recorder {
             n_flows: 0,
             n_runtime: 0,
             n_limited: 0,
+            n_gaps: 0,
         };
         Ok(Self {
             kernel,
@@ -261,10 +266,11 @@ impl Recorder {
             tracing::warn!(step_ns = step, "the wall clock jumped");
         }
         let now = state.clocks.boot();
+        state.hurry(now);
         self.account.tell(state, &mut self.delivery, self.accounted, now);
         state.processes.forget(now);
         state.talks.forget(now);
-        (state.n_flows, state.n_runtime, state.n_limited) = (0, 0, 0);
+        (state.n_flows, state.n_runtime, state.n_limited, state.n_gaps) = (0, 0, 0, 0);
     }
 
     /// Reports what stands open.

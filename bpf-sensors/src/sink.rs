@@ -43,6 +43,8 @@ pub struct Counters {
     pub shed: AtomicU64,
     /// Rows that were lost because there were more than the configured rate.
     pub limited: AtomicU64,
+    /// Places at which bytes of a conversation were missed that was being read.
+    pub gaps: AtomicU64,
     /// Jumps of the wall clock.
     pub clock_jumps: AtomicU64,
 }

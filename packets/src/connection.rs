@@ -3,13 +3,11 @@
 //! A connection is told from the side that opened it where a SYN says which one that was. Else it is told from the
 //! side whose packet came first, and nothing is said of direction.
 
-mod order;
-
 use std::sync::Arc;
 
 use crate::app::{App, Given, Said, Told};
 use crate::layers::{Endpoint, Segment, Tcp};
-use order::{Order, Piece};
+use crate::order::{Order, Piece};
 
 pub(crate) const FIN: u16 = 1;
 pub(crate) const SYN: u16 = 2;
@@ -152,7 +150,7 @@ impl Connection {
             return;
         }
         let app = &mut self.app;
-        let is_repeated = passed.order.take(start, segment.payload, segment.payload_len, |piece| match piece {
+        let is_repeated = passed.order.take(start, segment.payload, segment.payload_len, (), |piece, ()| match piece {
             Piece::Bytes(bytes) => app.bytes(Given { side, time, bytes }, told),
             Piece::Gap(n_bytes) => app.gap(side, n_bytes),
         });

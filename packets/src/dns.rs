@@ -224,18 +224,23 @@ fn type_name(code: u16) -> String {
 pub struct Stream {
     /// At most one message and its length.
     pending: Vec<u8>,
+    /// Bytes to come of a message that was told already, without its end.
+    n_skip: usize,
 }
 
 impl Stream {
     /// A stream at its first byte.
     #[must_use]
     pub const fn new() -> Self {
-        Self { pending: Vec::new() }
+        Self { pending: Vec::new(), n_skip: 0 }
     }
 
     /// Takes the next bytes in order and gives the messages they complete.
     pub fn push(&mut self, mut bytes: &[u8]) -> Vec<Result<Message, Malformed>> {
         let mut messages = Vec::new();
+        let n_skipped = self.n_skip.min(bytes.len());
+        self.n_skip -= n_skipped;
+        bytes = bytes.get(n_skipped..).unwrap_or_default();
         while !bytes.is_empty() {
             let missing = self.missing();
             let (now, later) = bytes.split_at(missing.min(bytes.len()));
@@ -260,6 +265,25 @@ impl Stream {
     /// Bytes are missing here: what was begun is forgotten. The next bytes are taken for the start of a message.
     pub fn gap(&mut self) {
         self.pending.clear();
+        self.n_skip = 0;
+    }
+
+    /// So many bytes are missing here. Where they end within the message begun, that one is told as far as it was read,
+    /// and the rest of it is passed over.
+    ///
+    /// # Errors
+    /// Nobody knows where the next message begins: the stream cannot be read on.
+    pub fn skip(&mut self, n_bytes: usize) -> Result<Option<Result<Message, Malformed>>, Malformed> {
+        let is_begun = self.pending.len() >= 2;
+        let left = if is_begun { self.missing() } else { self.n_skip };
+        let Some(left) = left.checked_sub(n_bytes) else {
+            self.gap();
+            return Err(Malformed::new("bytes between two messages are missing", 0));
+        };
+        self.n_skip = left;
+        let message = is_begun.then(|| parse(self.pending.get(2..).unwrap_or_default()));
+        self.pending.clear();
+        Ok(message)
     }
 
     /// How many bytes of a message begun are kept.

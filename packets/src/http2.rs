@@ -228,6 +228,26 @@ impl Half {
         self.table = Table::new();
     }
 
+    /// How many of the next bytes are of a frame that is passed over: DATA, or one that says nothing about a request.
+    #[must_use]
+    pub const fn n_to_skip(&self) -> usize {
+        match self.state {
+            State::Skip(n_bytes) => n_bytes,
+            State::Lost | State::Header | State::Payload(_) => 0,
+        }
+    }
+
+    /// Passes over bytes without seeing them, no more than [`Half::n_to_skip`] says.
+    pub fn skip(&mut self, n_bytes: usize) {
+        if let State::Skip(left) = &mut self.state {
+            *left = left.saturating_sub(n_bytes);
+            if *left == 0 {
+                self.state = State::Header;
+            }
+            self.n_bytes = self.n_bytes.saturating_add(n_bytes);
+        }
+    }
+
     /// How many bytes are kept, at most.
     #[must_use]
     pub fn n_pending(&self) -> usize {

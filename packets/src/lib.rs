@@ -20,6 +20,7 @@ pub mod http1;
 pub mod http2;
 pub mod import;
 pub mod layers;
+pub mod order;
 pub mod redact;
 mod rows;
 #[cfg(test)]

@@ -168,13 +168,15 @@ pub(crate) struct Payload<'a> {
     pub(crate) isn: u64,
     /// From request to response, nanoseconds; only of HTTP.
     pub(crate) latency: u64,
-    /// Bytes in the packet, of which the beginning is here.
+    /// Bytes in the packet, of which the beginning is here; of HTTP/2 `bytes` may begin later in it.
     pub(crate) total: u32,
     /// TCP sequence number of the first byte.
     pub(crate) seq: u32,
     pub(crate) protocol: PayloadProtocol,
     /// Whether the local end said it; of HTTP, whether the local end asked.
     pub(crate) is_out: bool,
+    /// Which end of the connection is ours.
+    pub(crate) role: Role,
     pub(crate) bytes: &'a [u8],
     /// How the response of HTTP begins.
     pub(crate) response: &'a [u8],
@@ -186,6 +188,7 @@ pub(crate) enum PayloadProtocol {
     Dns,
     Http,
     Tls,
+    Http2,
 }
 
 impl<'a> Payload<'a> {
@@ -195,17 +198,18 @@ impl<'a> Payload<'a> {
         let (key, isn, latency) = (fields.u64()?, fields.u64()?, fields.u64()?);
         let (total, seq, what) = (fields.u32()?, fields.u32()?, fields.u16()?);
         let (len, response_len) = (usize::from(fields.u16()?), usize::from(fields.u16()?));
-        let (out, _role) = (fields.u8()?, fields.u8()?);
+        let (out, role) = (fields.u8()?, Role::of(fields.u8()?));
         let protocol = match what {
             1 => PayloadProtocol::Dns,
             2 => PayloadProtocol::Http,
             3 => PayloadProtocol::Tls,
+            4 => PayloadProtocol::Http2,
             _ => return None,
         };
         let rest = fields.0;
         let (request, response) = match protocol {
             PayloadProtocol::Http => rest.split_at_checked(rest.len().checked_sub(RESPONSE)?)?,
-            PayloadProtocol::Dns | PayloadProtocol::Tls => (rest, rest.get(..0)?),
+            PayloadProtocol::Dns | PayloadProtocol::Tls | PayloadProtocol::Http2 => (rest, rest.get(..0)?),
         };
         Some(Self {
             header,
@@ -217,9 +221,24 @@ impl<'a> Payload<'a> {
             seq,
             protocol,
             is_out: out != 0,
+            role,
             bytes: request.get(..len)?,
             response: response.get(..response_len)?,
         })
+    }
+}
+
+impl Payload<'_> {
+    /// The sequence number with which this direction of the connection began, where that was seen.
+    pub(crate) fn first_seq(&self) -> Option<u32> {
+        let is_of_client = match self.role {
+            Role::Unknown => return None,
+            Role::Client => self.is_out,
+            Role::Server => !self.is_out,
+        };
+        let [client, server] = [self.isn >> 32, self.isn & u64::from(u32::MAX)];
+        let initial = u32::try_from(if is_of_client { client } else { server }).ok()?;
+        (self.isn != 0).then(|| initial.wrapping_add(1))
     }
 }
 

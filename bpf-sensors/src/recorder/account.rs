@@ -66,6 +66,7 @@ impl Account {
         let own = [
             ("sink_full", delivery.take_shed()),
             ("rate_limited", state.n_limited),
+            ("stream_gap", state.n_gaps),
             ("undecodable", undecodable.saturating_sub(std::mem::replace(&mut self.undecodable, undecodable))),
         ];
         for (reason, count) in own.into_iter().filter(|(_reason, count)| *count > 0) {

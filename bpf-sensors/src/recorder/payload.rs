@@ -1,24 +1,24 @@
-//! The first bytes of DNS, HTTP and TLS, parsed and told as rows of the application layer: a request where it was asked, a
-//! response where it was answered.
+//! What is said on connections, told as rows of the application layer: a request where it was asked, a response where it
+//! was answered. HTTP/1 and TLS are here, DNS and HTTP/2 in modules of their own.
 
 use std::collections::HashMap;
 
-use hindcast_model::list;
 use hindcast_model::tables::flows::Builder;
-use hindcast_packets::dns;
 use hindcast_packets::http1::{self, Request};
 use hindcast_packets::redact::Redactor;
 use hindcast_packets::tls::{self, ClientHello, Hello, Reassembler};
 
+use super::http2::Connections;
+use super::names::Names;
 use super::{Class, State};
-use crate::decode::{Key, Payload, PayloadProtocol};
+use crate::decode::{Key, Payload, PayloadProtocol, Tuple};
 use crate::rows::{End, Traffic};
 use crate::sink::Counters;
 
 /// Questions and hellos that wait for their other half; more are forgotten, which costs a latency or a name.
-const MAX_WAITING: usize = 8192;
+pub(super) const MAX_WAITING: usize = 8192;
 /// How long they wait, in nanoseconds.
-const PATIENCE: u64 = 30_000_000_000;
+pub(super) const PATIENCE: u64 = 30_000_000_000;
 /// Hexadecimal digits of a W3C trace id.
 const TRACE_ID: usize = 32;
 
@@ -33,9 +33,9 @@ struct Hearing {
 /// What was said and waits for an answer.
 #[derive(Debug)]
 pub(super) struct Talks {
-    redactor: Redactor,
-    /// DNS questions by socket and id, and when they were asked.
-    questions: HashMap<(u64, u16), u64>,
+    pub(super) redactor: Redactor,
+    pub(super) names: Names,
+    pub(super) http2: Connections,
     hearings: HashMap<(u64, bool), Hearing>,
     /// Hellos of clients by socket.
     hellos: HashMap<u64, (ClientHello, u64)>,
@@ -43,26 +43,49 @@ pub(super) struct Talks {
 
 impl Talks {
     pub(super) fn new(redactor: Redactor) -> Self {
-        Self { redactor, questions: HashMap::new(), hearings: HashMap::new(), hellos: HashMap::new() }
+        Self {
+            redactor,
+            names: Names::default(),
+            http2: Connections::default(),
+            hearings: HashMap::new(),
+            hellos: HashMap::new(),
+        }
     }
 
     /// Forgets what waited too long.
     pub(super) fn forget(&mut self, now: u64) {
-        self.questions.retain(|_key, asked| now.saturating_sub(*asked) < PATIENCE);
+        self.names.forget(now);
         self.hearings.retain(|_key, hearing| now.saturating_sub(hearing.since) < PATIENCE);
         self.hellos.retain(|_key, (_hello, since)| now.saturating_sub(*since) < PATIENCE);
     }
 }
 
+/// The connection on which something is said.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) tuple: Tuple,
+    pub(super) key: u64,
+    pub(super) isn: u64,
+    pub(super) process: Option<Key>,
+}
+
+impl Place {
+    pub(super) fn of(payload: &Payload<'_>) -> Self {
+        Self { tuple: payload.tuple, key: payload.key, isn: payload.isn, process: payload.header.process.known() }
+    }
+}
+
 /// A row of the application layer.
-struct Said<'a> {
-    ts: u64,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Said<'a> {
+    pub(super) ts: u64,
     /// Whether the local end said it.
-    is_out: bool,
-    is_reply: bool,
-    l7_protocol: &'static str,
-    payload: &'a Payload<'a>,
-    process: Option<Key>,
+    pub(super) is_out: bool,
+    pub(super) is_reply: bool,
+    pub(super) l7_protocol: &'static str,
+    pub(super) place: Place,
+    /// What a person should know of it.
+    pub(super) summary: &'a str,
 }
 
 impl State {
@@ -71,21 +94,23 @@ impl State {
             PayloadProtocol::Dns => self.dns(payload),
             PayloadProtocol::Http => self.http(payload),
             PayloadProtocol::Tls => self.tls(payload),
+            PayloadProtocol::Http2 => self.http2(payload),
         }
     }
 
-    fn say(&mut self, said: &Said<'_>, more: impl FnOnce(&mut Builder, usize)) {
+    pub(super) fn say(&mut self, said: &Said<'_>, more: impl FnOnce(&mut Builder, usize)) {
         if !self.may(Class::Flow) {
             return;
         }
-        let payload = said.payload;
+        let place = said.place;
         let traffic = Traffic {
-            process: said.process,
+            process: place.process,
             verdict: Some("FORWARDED"),
             flow_type: "L7",
-            cookie: payload.key,
-            connection_id: payload.isn,
-            ..Traffic::of(said.ts, payload.tuple, if said.is_out { End::Source } else { End::Destination })
+            cookie: place.key,
+            connection_id: place.isn,
+            summary: said.summary,
+            ..Traffic::of(said.ts, place.tuple, if said.is_out { End::Source } else { End::Destination })
         };
         self.rows.flow(&self.clocks, &self.processes, &traffic, |flows, row| {
             flows.l7_protocol.set(row, said.l7_protocol);
@@ -97,52 +122,9 @@ impl State {
         });
     }
 
-    fn malformed(&self, error: &hindcast_packets::Malformed) {
+    pub(super) fn malformed(&self, error: &hindcast_packets::Malformed) {
         // Eight bytes made it look like the protocol, and it was another: nothing is lost.
         tracing::trace!(%error, "payload is not what it looked like");
-    }
-
-    fn dns(&mut self, payload: &Payload<'_>) {
-        let message = match dns::parse(payload.bytes) {
-            Ok(message) => message,
-            Err(error) => return self.malformed(&error),
-        };
-        let ts = payload.header.ts;
-        let process = payload.header.process.known().or_else(|| self.udp_owner(payload.key));
-        let key = (payload.key, message.id);
-        let mut latency = None;
-        if message.is_response {
-            latency = self.talks.questions.remove(&key).map(|asked| ts.saturating_sub(asked));
-        } else if self.talks.questions.len() < MAX_WAITING {
-            self.talks.questions.insert(key, ts);
-        }
-        let said =
-            Said { ts, is_out: payload.is_out, is_reply: message.is_response, l7_protocol: "DNS", payload, process };
-        self.say(&said, |flows, row| {
-            if let Some(question) = message.questions.first() {
-                flows.dns_query.set(row, &question.name);
-            }
-            let put = |column: &mut hindcast_model::column::DictColumn, items: Option<String>| {
-                if let Some(items) = items {
-                    column.set(row, &items);
-                }
-            };
-            put(&mut flows.dns_qtypes, list::join(message.questions.iter().map(|question| question.qtype.as_str())));
-            if !message.is_response {
-                return;
-            }
-            flows.dns_rcode.set(row, message.rcode);
-            let ips: Vec<String> = message.ips().map(|ip| ip.to_string()).collect();
-            put(&mut flows.dns_ips, list::join(ips.iter().map(String::as_str)));
-            put(&mut flows.dns_cnames, list::join(message.cnames()));
-            put(&mut flows.dns_rrtypes, list::join(message.answers.iter().map(|answer| answer.rrtype.as_str())));
-            if let Some(ttl) = message.ttl_s() {
-                flows.dns_ttl_s.set(row, ttl);
-            }
-            if let Some(latency) = latency {
-                flows.latency_ns.set(row, latency);
-            }
-        });
     }
 
     /// One event holds the request and the beginning of its response; whoever asked is the source of the first.
@@ -156,7 +138,7 @@ impl State {
         let url = self.talks.redactor.url(&url_of(&request)).into_owned();
         let trace_id = http1::header(&request.headers, "traceparent").and_then(trace_id);
         let answered = payload.header.ts;
-        let process = payload.header.process.known();
+        let place = Place::of(payload);
         let asked = answered.saturating_sub(payload.latency);
         let put = |flows: &mut Builder, row: usize| {
             flows.http_method.set(row, &request.method);
@@ -168,7 +150,7 @@ impl State {
                 flows.trace_id.set(row, id);
             }
         };
-        let said = Said { ts: asked, is_out: payload.is_out, is_reply: false, l7_protocol: "HTTP", payload, process };
+        let said = Said { ts: asked, is_out: payload.is_out, is_reply: false, l7_protocol: "HTTP", place, summary: "" };
         self.say(&said, put);
         let said = Said { ts: answered, is_out: !payload.is_out, is_reply: true, ..said };
         self.say(&said, |flows, row| {
@@ -192,8 +174,8 @@ impl State {
             is_out: payload.is_out,
             is_reply: matches!(hello, Hello::Server(_)),
             l7_protocol: "TLS",
-            payload,
-            process: payload.header.process.known(),
+            place: Place::of(payload),
+            summary: "",
         };
         match hello {
             Hello::Client(client) => {
@@ -269,7 +251,7 @@ fn url_of(request: &Request) -> String {
 }
 
 /// The trace id of a `traceparent` header.
-fn trace_id(header: &str) -> Option<String> {
+pub(super) fn trace_id(header: &str) -> Option<String> {
     let id = header.split('-').nth(1)?;
     (id.len() == TRACE_ID && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| id.to_owned())
 }

@@ -91,6 +91,7 @@ impl State {
 
     /// A connection ended: what came on top since it was last reported.
     pub(super) fn closed(&mut self, closed: &Closed) {
+        self.hang_up(closed.key);
         let live = self.sockets.live.remove(&closed.key);
         let connection = &closed.connection;
         let owner = connection.owner.known().or_else(|| live.and_then(|live| live.owner.known()));

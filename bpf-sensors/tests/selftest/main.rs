@@ -2,8 +2,10 @@
 //! own list. Skips, and says why, where the kernel or the user does not allow it.
 #![cfg(test)]
 
+mod frames;
 mod objects;
 mod recorded;
+mod talk;
 mod wire;
 mod worker;
 mod world;

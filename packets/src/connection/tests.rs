@@ -3,17 +3,17 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::order::{Order, Piece};
+use crate::order::{Order, Piece};
 
 /// Sends segments of `stream` and gives what came out: the bytes, with zeros for gaps, and how many were repeats.
 fn give(start: u32, segments: &[(usize, usize)], stream: &[u8]) -> (Vec<u8>, usize) {
     let (mut out, mut n_repeats) = (Vec::new(), 0);
-    let mut order = Order::default();
+    let mut order = Order::<()>::default();
     order.begin(start);
     for (from, to) in segments {
         let seq = start.wrapping_add(u32::try_from(*from).unwrap());
         let length = u32::try_from(to - from).unwrap();
-        let is_repeat = order.take(seq, &stream[*from..*to], length, |piece| match piece {
+        let is_repeat = order.take(seq, &stream[*from..*to], length, (), |piece, ()| match piece {
             Piece::Bytes(bytes) => out.extend_from_slice(bytes),
             Piece::Gap(n_bytes) => out.resize(out.len() + n_bytes as usize, 0),
         });

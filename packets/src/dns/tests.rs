@@ -89,3 +89,19 @@ proptest! {
         prop_assert!(stream.n_pending() <= 2 + 65_535);
     }
 }
+
+#[test]
+fn a_message_that_lacks_bytes_is_told_as_far_as_it_was_read() {
+    let one = response();
+    let framed = [&u16::try_from(one.len()).unwrap().to_be_bytes(), one.as_slice()].concat();
+    let mut stream = Stream::new();
+    let n_seen = framed.len() - 20;
+    assert!(stream.push(&framed[..n_seen]).is_empty());
+    let told = stream.skip(15).unwrap().unwrap().unwrap();
+    assert!(told.questions.len() == 1 && told.n_unread > 0, "{told:?}");
+    // The rest of it is passed over, and the next is read.
+    assert_eq!(stream.skip(2), Ok(None));
+    assert_eq!(stream.push(&[&framed[n_seen + 17..], &framed].concat()), [parse(&one)]);
+    // Where bytes between two messages are missing nobody knows where the next begins.
+    assert!(stream.skip(1).is_err());
+}

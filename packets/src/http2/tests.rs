@@ -212,3 +212,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn data_need_not_be_seen() {
+    let mut half = Half::new();
+    half.push(&[&PREFACE[..], &frame(4, 0, 0, &[])].concat());
+    let mut encoder = Encoder::default();
+    let asked = frame(1, 4, 1, &block(&mut encoder, REQUEST));
+    let data = frame(0, 1, 1, &[b'd'; 1000]);
+    half.push(&[&asked, &data[..100]].concat());
+    assert_eq!(half.n_to_skip(), data.len() - 100);
+    half.skip(500);
+    half.skip(data.len() - 600);
+    assert_eq!(half.n_to_skip(), 0);
+    let again = headers(half.push(&frame(1, 5, 3, &block(&mut encoder, REQUEST))));
+    assert_eq!(again[0].path.as_deref(), Some("/shop.Cart/Add"));
+    // In the header of a frame nothing can be passed over.
+    half.skip(10);
+    assert!(half.is_in_step());
+}
