@@ -35,6 +35,8 @@ pub struct Settings {
     pub ingest: hindcast_ingest::Config,
     /// Section `[sensors]`.
     pub sensors: hindcast_bpf_sensors::Config,
+    /// Section `[kubernetes]`.
+    pub kubernetes: hindcast_kubernetes::Config,
     /// Section `[query]`.
     pub query: hindcast_query::Config,
     /// Section `[web]`.
@@ -44,7 +46,7 @@ pub struct Settings {
 }
 
 /// The sections, in the order of the reference.
-pub const SECTIONS: &[&str] = &["storage", "ingest", "sensors", "query", "web", "log"];
+pub const SECTIONS: &[&str] = &["storage", "ingest", "sensors", "kubernetes", "query", "web", "log"];
 
 /// Where the settings come from.
 #[derive(Debug, Default)]
@@ -127,6 +129,7 @@ pub fn load(inputs: Inputs) -> Result<Loaded, Problems> {
         storage: section::read("storage", &mut tree, &mut problems),
         ingest: section::read("ingest", &mut tree, &mut problems),
         sensors: section::read("sensors", &mut tree, &mut problems),
+        kubernetes: section::read("kubernetes", &mut tree, &mut problems),
         query: section::read("query", &mut tree, &mut problems),
         web: section::read("web", &mut tree, &mut problems),
         log: section::read("log", &mut tree, &mut problems),
@@ -169,6 +172,7 @@ pub fn variables() -> Vec<(String, Vec<&'static str>)> {
     of::<hindcast_storage::Config>("storage", &mut variables);
     of::<hindcast_ingest::Config>("ingest", &mut variables);
     of::<hindcast_bpf_sensors::Config>("sensors", &mut variables);
+    of::<hindcast_kubernetes::Config>("kubernetes", &mut variables);
     of::<hindcast_query::Config>("query", &mut variables);
     of::<hindcast_web_api::Config>("web", &mut variables);
     of::<logging::Config>("log", &mut variables);
@@ -265,6 +269,7 @@ impl Settings {
             problems.push("ingest.bucket.shared shares with the recorders of storage.lake, and none is set".to_owned());
         }
         problems.extend(self.sensors.problems().into_iter().map(|problem| format!("sensors.{problem}")));
+        problems.extend(self.kubernetes.problems().into_iter().map(|problem| format!("kubernetes.{problem}")));
         if let Err(errors) = self.web.clone().validate() {
             problems.extend(errors.iter().map(ToString::to_string));
         }

@@ -9,6 +9,7 @@ pub mod args;
 mod ask;
 mod caret;
 mod clock;
+mod cluster;
 pub mod config;
 mod demo;
 mod exit;

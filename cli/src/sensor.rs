@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::args::SensorArgs;
+use crate::cluster::Cluster;
 use crate::exit;
 use crate::flight::Door;
 use crate::human;
@@ -51,9 +52,11 @@ pub(crate) fn run(args: &SensorArgs, common: &Common) -> anyhow::Result<u8> {
         let waiting = Arc::new(waiting);
         let (sender, receiver) = sync_channel(QUEUE);
         let source = origin.source.clone();
+        let cluster = Cluster::watch(&settings.kubernetes, None).await;
+        let names = Cluster::names(cluster.as_ref());
         let sensors = hindcast_bpf_sensors::start(&settings.sensors, origin, clock, Box::new(sender))?;
         let filled = Arc::clone(&waiting);
-        let filling = tokio::task::spawn_blocking(move || filled.fill(&receiver));
+        let filling = tokio::task::spawn_blocking(move || filled.fill(&receiver, &names));
         let (stop, drop) = (CancellationToken::new(), CancellationToken::new());
         let delivery = Delivery::new(Arc::clone(&waiting), door, source.clone());
         let mut delivering = tokio::spawn(delivery.run(stop.clone(), drop.clone()));
@@ -66,6 +69,12 @@ pub(crate) fn run(args: &SensorArgs, common: &Common) -> anyhow::Result<u8> {
                 tokio::task::spawn_blocking(move || sensors.stop()).await.context("the sensors did not stop in order")
             }),
             Step::new("spool", async { filling.await.context("not everything was spooled") }),
+            Step::new("cluster", async {
+                if let Some(cluster) = cluster {
+                    cluster.stop().await;
+                }
+                Ok(())
+            }),
             Step::new("delivery", async {
                 stop.cancel();
                 if tokio::time::timeout(LAST_TRY, &mut delivering).await.is_err() {

@@ -14,10 +14,10 @@ const SERVICE_ACCOUNT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccou
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
 pub enum Enabled {
-    /// Where there is a way to one: a service account, or a kubeconfig that is named here or in `KUBECONFIG`.
+    /// In a pod with a service account, and where a kubeconfig is named here.
     #[default]
     Auto,
-    /// Always; without a way to a cluster that is an error.
+    /// Always, also by what `KUBECONFIG` names.
     Always,
     /// Never.
     Never,
@@ -109,11 +109,8 @@ impl Config {
         match self.enabled {
             Enabled::Always => true,
             Enabled::Never => false,
-            Enabled::Auto => {
-                !self.kubeconfig.as_os_str().is_empty()
-                    || std::env::var_os("KUBECONFIG").is_some_and(|paths| !paths.is_empty())
-                    || Self::has_service_account(is_there)
-            }
+            // Not by KUBECONFIG alone: who has one at hand for a cluster far away did not ask for it to be recorded.
+            Enabled::Auto => !self.kubeconfig.as_os_str().is_empty() || Self::has_service_account(is_there),
         }
     }
 

@@ -39,7 +39,7 @@ impl Named {
     }
 
     fn set(&mut self, row: usize, fact: &Fact, labels: Option<&str>) {
-        let mut put = |texts: &mut Texts, text: Option<Arc<str>>| {
+        let put = |texts: &mut Texts, text: Option<Arc<str>>| {
             if let Some(place) = texts.get_mut(row) {
                 *place = text;
             }
@@ -92,8 +92,22 @@ impl Reader<'_> {
             let Some(at) = view.time.get(row).map(Timestamp::from_nanos) else { continue };
             let [src_service, dst_service] = &mut services;
             let ends = [
-                (&mut src, src_service, view.src_pod.get(row), view.src_labels.get(row), view.src_ip.get(row), view.src_port.get(row)),
-                (&mut dst, dst_service, view.dst_pod.get(row), view.dst_labels.get(row), view.dst_ip.get(row), view.dst_port.get(row)),
+                (
+                    &mut src,
+                    src_service,
+                    view.src_pod.get(row),
+                    view.src_labels.get(row),
+                    view.src_ip.get(row),
+                    view.src_port.get(row),
+                ),
+                (
+                    &mut dst,
+                    dst_service,
+                    view.dst_pod.get(row),
+                    view.dst_labels.get(row),
+                    view.dst_ip.get(row),
+                    view.dst_port.get(row),
+                ),
             ];
             for (named, (service, service_namespace), pod, labels, ip, port) in ends {
                 let ip: Option<IpAddr> = ip.and_then(|text| text.parse().ok());

@@ -22,7 +22,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     // The edge to proto is a decision: docs/adr/0001-the-house-and-its-edges.md.
     ("query", &["model", "proto", "storage"]),
     ("web-api", &["model", "proto", "query"]),
-    ("cli", &["model", "proto", "migrations", "bpf-sensors", "storage", "ingest", "query", "web-api"]),
+    ("cli", &["model", "proto", "migrations", "bpf-sensors", "kubernetes", "storage", "ingest", "query", "web-api"]),
     ("tests", &["model", "proto", "migrations", "storage", "ingest", "query", "web-api", "cli"]),
 ];
 

@@ -12,6 +12,7 @@ mod doors;
 mod import;
 mod judges;
 mod keep;
+mod kubernetes;
 mod lake;
 mod layering;
 mod locked;

@@ -24,7 +24,7 @@ pub(crate) fn may_watch(test: &str) -> bool {
 }
 
 /// Answers one request and ends.
-fn answer_once(listener: TcpListener) -> std::thread::JoinHandle<()> {
+pub(crate) fn answer_once(listener: TcpListener) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let mut request = [0_u8; 4096];

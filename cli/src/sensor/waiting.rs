@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::lost::{Ledger, Reason};
+use crate::cluster::Names;
 
 /// Batches that are spooled with one sync at most.
 const GROUP: usize = 16;
@@ -97,12 +98,13 @@ impl Waiting {
     }
 
     /// Spools what the sensors hand over until they end.
-    pub(super) fn fill(&self, receiver: &Receiver<Batch>) {
+    pub(super) fn fill(&self, receiver: &Receiver<Batch>, names: &Names) {
         loop {
             match receiver.recv_timeout(PATIENCE) {
                 Ok(first) => {
                     let mut batches = vec![first];
                     batches.extend(receiver.try_iter().take(GROUP - 1));
+                    let batches: Vec<Batch> = batches.into_iter().map(|batch| names.give(batch)).collect();
                     self.spool(&batches);
                 }
                 Err(RecvTimeoutError::Timeout) => {}

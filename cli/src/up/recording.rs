@@ -7,6 +7,7 @@ use hindcast_storage::Store;
 
 use super::sensors::HostSensors;
 use super::sources::Sources;
+use crate::cluster::Cluster;
 use crate::config::Settings;
 use crate::setup;
 
@@ -30,6 +31,8 @@ pub(super) struct Running {
     sources: Sources,
     /// Sensors, or why there are none; `None` where nobody wants them.
     sensors: Option<Result<HostSensors, String>>,
+    /// The cluster that names what they see, where there is one.
+    cluster: Option<Cluster>,
     /// The lake as all who share it see it, where buckets are shared.
     lake: Option<Store>,
 }
@@ -42,7 +45,7 @@ impl Running {
         settings: &Settings,
     ) -> anyhow::Result<Self> {
         let (Recording::Sources { wants_sensors }, Some(pipeline)) = (recording, pipeline) else {
-            return Ok(Self { sources: Sources::none(), sensors: None, lake: None });
+            return Ok(Self { sources: Sources::none(), sensors: None, cluster: None, lake: None });
         };
         let lake = match settings.ingest.bucket.iter().any(|bucket| bucket.shared) {
             true => Some(open_lake(settings).await?),
@@ -50,8 +53,10 @@ impl Running {
         };
         let shared = lake.as_ref().map(|view| (view.clone(), settings.storage.lake.recorder.clone()));
         let sources = Sources::start(pipeline, &settings.ingest, shared);
-        let sensors = wants_sensors.then(|| HostSensors::start(pipeline, &settings.sensors));
-        Ok(Self { sources, sensors, lake })
+        let cluster = Cluster::watch(&settings.kubernetes, Some(pipeline)).await;
+        let names = Cluster::names(cluster.as_ref());
+        let sensors = wants_sensors.then(|| HostSensors::start(pipeline, &settings.sensors, names));
+        Ok(Self { sources, sensors, cluster, lake })
     }
 
     /// What the kernel lets the sensors see, or why nothing; `None` where nobody wants them.
@@ -63,6 +68,9 @@ impl Running {
     pub(super) async fn stop(self) {
         if let Some(Ok(sensors)) = self.sensors {
             sensors.stop().await;
+        }
+        if let Some(cluster) = self.cluster {
+            cluster.stop().await;
         }
         self.sources.stop().await;
         if let Some(lake) = self.lake

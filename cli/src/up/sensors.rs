@@ -9,6 +9,7 @@ use hindcast_model::{Batch, report};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
+use crate::cluster::Names;
 use crate::setup;
 
 /// The source's name in the account.
@@ -28,7 +29,7 @@ pub(super) struct HostSensors {
 
 impl HostSensors {
     /// Starts what the kernel allows; the error says why nothing is watched.
-    pub(super) fn start(pipeline: &Pipeline, config: &Config) -> Result<Self, String> {
+    pub(super) fn start(pipeline: &Pipeline, config: &Config, names: Names) -> Result<Self, String> {
         let (sender, receiver) = sync_channel(QUEUE);
         let origin = crate::sensors::origin(config, |_node| SOURCE.to_owned());
         let started = hindcast_bpf_sensors::start(config, origin, setup::clock(), Box::new(sender));
@@ -37,6 +38,7 @@ impl HostSensors {
         source.set_state(SourceState::Running);
         let taker = Taker {
             pipeline: pipeline.clone(),
+            names,
             source: source.clone(),
             counters: sensors.counters(),
             n_missed: 0,
@@ -66,6 +68,7 @@ impl HostSensors {
 /// Takes batches from the sensors until there are none any more.
 struct Taker {
     pipeline: Pipeline,
+    names: Names,
     source: Source,
     counters: Arc<Counters>,
     n_missed: u64,
@@ -83,7 +86,8 @@ impl Taker {
                 n_rows += next.n_rows();
                 batches.push(next);
             }
-            let rows = batches.into_iter().map(|batch| (batch.table, batch.records));
+            let rows =
+                batches.into_iter().map(|batch| self.names.give(batch)).map(|batch| (batch.table, batch.records));
             if let Err(error) = self.runtime.block_on(self.pipeline.push(&self.source, rows)) {
                 tracing::warn!(error = report(&error), n_rows, "what the sensors saw was not recorded");
             }

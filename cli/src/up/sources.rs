@@ -9,6 +9,8 @@ use hindcast_storage::Store;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::cluster;
+
 /// Running sources.
 #[derive(Debug)]
 pub(super) struct Sources {
@@ -79,7 +81,7 @@ pub(super) fn kinds(config: &Config) -> BTreeMap<String, &'static str> {
     let tetragon = config.tetragon.iter().map(|tetragon| (tetragon.source_name(), "tetragon"));
     let buckets = config.bucket.iter().map(|bucket| (bucket.source_name(), "bucket"));
     let netflow = config.netflow.iter().map(|listener| (listener.source_name(), "netflow"));
-    let sensors = [(super::sensors::SOURCE.to_owned(), "sensors")];
+    let sensors = [(super::sensors::SOURCE.to_owned(), "sensors"), (cluster::SOURCE.to_owned(), "kubernetes")];
     followed.chain(buckets).chain(hubble).chain(tetragon).chain(netflow).chain(sensors).collect()
 }
 

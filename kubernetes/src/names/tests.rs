@@ -1,5 +1,4 @@
 //! Rows of sensors get the names that held at their time, and keep what they had.
-use hindcast_model::column::Column as _;
 use hindcast_model::tables::{flows, runtime_events};
 use hindcast_model::{Batch, TableId, Timestamp};
 use serde_json::{Value, json};
