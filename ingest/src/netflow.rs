@@ -117,7 +117,7 @@ pub async fn run(pipeline: Pipeline, config: NetflowConfig, cancel: Cancellation
     let (sender, receiver) = mpsc::channel(MAX_WAITING);
     let recording = record(pipeline.clone(), source.clone(), receiver);
     let listening = async {
-        Listening::new(&pipeline, &config, socket, sender).run(&cancel).await;
+        Box::pin(Listening::new(&pipeline, &config, socket, sender).run(&cancel)).await;
     };
     tokio::join!(recording, listening);
     source.set_state(SourceState::Finished);
