@@ -44,6 +44,7 @@ fn flows_to(addresses: &[&str], first: i64) -> Batch {
         builder.src_labels.set(row, "container:id=x,pod:uid=a");
         builder.dst_ip.set(row, address);
         builder.dst_port.set(row, 80);
+        builder.flow_count.set(row, 1);
         builder.commit();
     }
     Batch { table: TableId::Flows, records: builder.finish().unwrap() }
@@ -63,13 +64,16 @@ fn both_ends_are_named_as_they_were_then() {
 }
 
 #[test]
-fn nobody_is_named_before_the_api_said_so_and_what_stands_there_stays() {
+fn an_address_is_nobodys_before_the_api_said_so_and_a_uid_always_its_pods() {
     let directory = directory();
-    let early = flows_to(&["10.0.0.1"], 3);
-    let named = directory.reader().name(early.clone()).unwrap();
-    assert_eq!(named.records, early.records);
+    let named = directory.reader().name(flows_to(&["10.0.0.1", "10.96.0.1"], 3)).unwrap();
     let view = flows::View::new(&named.records).unwrap();
-    assert_eq!((view.src_workload.get(0), view.src_pod.get(0)), (Some("some-container"), None));
+    assert_eq!((view.dst_pod.get(0), view.dst_service.get(1)), (None, None));
+    assert_eq!((view.src_pod.get(0), view.dst_workload.get(0)), (Some("web-a"), None));
+    // What nothing is known of keeps what the sensor said.
+    let unknown = Directory::new(&Config::default());
+    let named = unknown.reader().name(flows_to(&["10.0.0.1"], 20)).unwrap();
+    assert_eq!(named.records, flows_to(&["10.0.0.1"], 20).records);
 }
 
 #[test]
