@@ -17,27 +17,28 @@
 
 enum { FRAME_DATA = 0, FRAME_SETTINGS = 4, FRAME_LAST = 9 };
 
+/* Into a record of one size: older verifiers forget what a length was compared with once it was on the stack, so the
+ * record and the bound of what goes into it belong to one path. */
+static __always_inline void piece_of(struct __sk_buff *skb, const struct packet *p, __u32 from, __u32 n, const __u32 max)
+{
+	struct payload_event *e = bpf_ringbuf_reserve(&payloads, sizeof(*e) + max, 0);
+	if (!e) {
+		count_lost(KIND_PAYLOAD);
+		return;
+	}
+	fill(e, p, WHAT_HTTP2, sizeof(*e) + max);
+	e->seq = p->seq + from;
+	CLAMP1(n, max);
+	if (!bpf_skb_load_bytes(skb, p->off + from, e->bytes, n)) e->len = n;
+	submit(e, KIND_PAYLOAD);
+}
+
 /* Copies from an offset of the payload on; into the smaller or the larger record. A function of its own: inlined at
  * each call it would be most of the object. */
 static __attribute__((noinline)) int piece(struct __sk_buff *skb, const struct packet *p, __u32 from, __u32 n)
 {
-	const __u32 max = n <= SMALL ? SMALL : LARGE;
-	struct payload_event *e = n <= SMALL ? bpf_ringbuf_reserve(&payloads, sizeof(*e) + SMALL, 0)
-					     : bpf_ringbuf_reserve(&payloads, sizeof(*e) + LARGE, 0);
-	if (!e) {
-		count_lost(KIND_PAYLOAD);
-		return 0;
-	}
-	fill(e, p, WHAT_HTTP2, sizeof(*e) + max);
-	e->seq = p->seq + from;
-	if (n <= SMALL) {
-		CLAMP1(n, SMALL);
-		if (!bpf_skb_load_bytes(skb, p->off + from, e->bytes, n)) e->len = n;
-	} else {
-		CLAMP1(n, LARGE);
-		if (!bpf_skb_load_bytes(skb, p->off + from, e->bytes, n)) e->len = n;
-	}
-	submit(e, KIND_PAYLOAD);
+	if (n <= SMALL) piece_of(skb, p, from, n, SMALL);
+	else piece_of(skb, p, from, n, LARGE);
 	return 0;
 }
 
