@@ -4,6 +4,7 @@
 //! CPU per operation is compared, not time: on a machine that others use too, time says more about them. Both ends of
 //! the connections are on this machine, so a machine that has one end pays about half of what is on top.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,7 +15,7 @@ use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use hindcast_bpf_sensors::{Config, Counters, Origin, Sides, start};
-use hindcast_model::{Clock, Timestamp};
+use hindcast_model::{Batch, Clock, TableId, Timestamp, tables};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -134,7 +135,7 @@ fn sense(is_server_only: bool) -> Outcome<()> {
     }
     let origin = Origin { node: "bench".to_owned(), ..Origin::default() };
     let sensors = start(&config, origin, Arc::new(SystemClock), Box::new(sender))?;
-    let taker = std::thread::spawn(move || receiver.iter().map(|batch| batch.n_rows()).sum::<usize>());
+    let taker = std::thread::spawn(move || losses(receiver.iter()));
     let counters = sensors.counters();
     let (before, began) = (process_cpu()?, Instant::now());
     let mut out = std::io::stdout();
@@ -144,10 +145,10 @@ fn sense(is_server_only: bool) -> Outcome<()> {
     let (cpu, took) = (process_cpu()? - before, began.elapsed());
     let (memory, most) = (status_field("VmRSS:")?, status_field("VmHWM:")?);
     sensors.stop();
-    let _n_rows = taker.join();
+    let lost = taker.join().map_err(|_panic| "the taker of rows broke")?;
     writeln!(
         out,
-        "sensors: {:.1} % of a CPU, {} MiB (at most {}), {} events, {} lost in the kernel, {} rows, {} shed",
+        "sensors: {:.1} % of a CPU, {} MiB (at most {}), {} events, {} lost in the kernel, {} rows, {} shed{lost}",
         100.0 * cpu / took.as_nanos() as f64,
         memory / 1024,
         most / 1024,
@@ -157,6 +158,20 @@ fn sense(is_server_only: bool) -> Outcome<()> {
         Counters::read(&counters.shed),
     )?;
     Ok(())
+}
+
+/// What was lost, by reason and kind, for a person.
+fn losses(batches: impl Iterator<Item = Batch>) -> String {
+    let mut lost: BTreeMap<String, u64> = BTreeMap::new();
+    for batch in batches.filter(|batch| batch.table == TableId::Losses) {
+        let Ok(view) = tables::losses::View::new(&batch.records) else { continue };
+        for row in 0..view.n_rows() {
+            let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+            let what = format!("{} {}", text(view.reason.get(row)), text(view.detail.get(row)));
+            *lost.entry(what).or_default() += view.count.get(row).unwrap_or(1);
+        }
+    }
+    lost.into_iter().map(|(what, count)| format!("; {what}: {count}")).collect()
 }
 
 fn status_field(name: &str) -> Outcome<u64> {

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::config::Settings;
 use crate::setup;
 
 /// The source's name in the account.
@@ -50,12 +51,14 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Begins to watch, where there is a cluster; what changes is recorded if there is a pipeline. Waits a while for the
     /// first answers. A cluster that cannot be had is said, and is no error: the sensors see without names.
-    pub(crate) async fn watch(config: &Config, pipeline: Option<&Pipeline>) -> Option<Self> {
+    pub(crate) async fn watch(settings: &Settings, pipeline: Option<&Pipeline>) -> Option<Self> {
+        // Rows of the sensors and of the directory are of one cluster.
+        let config = Config { cluster: settings.sensors.cluster.clone(), ..settings.kubernetes.clone() };
         if !config.is_wanted() {
             return None;
         }
-        let directory = Arc::new(Directory::new(config));
-        let watch = match Watch::connect(config.clone(), Arc::clone(&directory), setup::clock()).await {
+        let directory = Arc::new(Directory::new(&config));
+        let watch = match Watch::connect(config, Arc::clone(&directory), setup::clock()).await {
             Ok(watch) => watch,
             Err(error) => {
                 warn!(error = report(&error), "the cluster is not watched; what the sensors see stays without names");
@@ -70,12 +73,10 @@ impl Cluster {
         let is_heard = |standing: &Standing| *standing != Standing::Starting;
         let heard = standings.wait_for(|standings| standings.values().all(is_heard));
         let is_in_time = tokio::time::timeout(PATIENCE, heard).await.is_ok();
-        let counts = directory.counts();
-        info!(objects = counts.objects, is_complete = is_in_time, "watching the cluster");
-        for (kind, standing) in standings.borrow().iter() {
-            if matches!(standing, Standing::Forbidden | Standing::Away | Standing::Starting) {
-                warn!(kind = ?kind, standing = ?standing, "the cluster's API does not tell all");
-            }
+        if is_in_time {
+            info!(objects = directory.counts().objects, "watching the cluster");
+        } else {
+            warn!("the cluster's API has not told all yet; what is seen until then stays without names");
         }
         Some(Self { directory, stop, watching, recording })
     }

@@ -8,6 +8,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::terminal::Palette;
 
+/// Libraries that log as errors what they also return as such; we say it, once.
+const QUIET: &str = "kube_client=off";
+
 /// Section `[log]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -45,7 +48,7 @@ impl Config {
 /// Starts logging. Called once; a second call does nothing.
 pub(crate) fn start(config: &Config, palette: Palette) {
     let filter = EnvFilter::try_from_default_env()
-        .or_else(|_unset| EnvFilter::try_new(&config.level))
+        .or_else(|_unset| EnvFilter::try_new(format!("{QUIET},{}", config.level)))
         .unwrap_or_else(|_checked_before| EnvFilter::new("info"));
     // Where stderr takes no more (a full disk), complaining about it there would panic, and the panic's own line again:
     // the program would end because it cannot talk.

@@ -52,7 +52,7 @@ pub(crate) fn run(args: &SensorArgs, common: &Common) -> anyhow::Result<u8> {
         let waiting = Arc::new(waiting);
         let (sender, receiver) = sync_channel(QUEUE);
         let source = origin.source.clone();
-        let cluster = Cluster::watch(&settings.kubernetes, None).await;
+        let cluster = Cluster::watch(&settings, None).await;
         let names = Cluster::names(cluster.as_ref());
         let sensors = hindcast_bpf_sensors::start(&settings.sensors, origin, clock, Box::new(sender))?;
         let filled = Arc::clone(&waiting);

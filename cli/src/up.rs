@@ -109,7 +109,7 @@ async fn live(store: &Store, settings: Settings, recording: Recording, signals: 
     let (http, grpc) = (server.http_addr(), server.grpc_addr());
     let running = Running::start(recording, pipeline.as_ref(), &settings).await?;
     let mut facts = Facts::new(&settings, recording, store, (http, grpc));
-    facts.watch(running.sensors());
+    facts.watch(running.sensors(), running.has_cluster());
     let stop_door = CancellationToken::new();
     let mut door = tokio::spawn(server.run(stop_door.clone()));
     crate::print(&announce::text(&facts))?;

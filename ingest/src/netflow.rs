@@ -22,8 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{ConfigError, check_size, check_time};
 use crate::file::{RejectedByReason, ReportArgs, report as report_rejected};
 use crate::pipeline::{Part, Pipeline, Prepared, SubmitError};
-use crate::source::{Source, SourceState};
-use crate::validate::conform;
+use crate::source::{LostStage, Source, SourceState};
 use drops::Drops;
 
 /// The largest datagram there is.
@@ -86,7 +85,9 @@ impl NetflowConfig {
 /// What was gathered between two hand-overs.
 #[derive(Debug)]
 struct Gathered {
-    batches: Vec<Batch>,
+    batches: Result<Vec<Batch>, SchemaError>,
+    /// Rows in them.
+    n_rows: u64,
     rejected: RejectedByReason,
     /// Datagrams that the kernel dropped.
     n_dropped: u64,
@@ -195,14 +196,16 @@ impl<'a> Listening<'a> {
     }
 
     async fn hand_over(&mut self) -> Result<(), mpsc::error::SendError<Gathered>> {
-        let batches = self.decoder.finish().unwrap_or_default();
+        let batches = self.decoder.finish();
         let counts = self.decoder.counts().clone();
         let rejected = self.rejected(&counts);
+        let n_rows = counts.rows - self.told.rows;
         self.told = counts;
-        let gathered = Gathered { batches, rejected, n_dropped: self.drops.news(), at: self.pipeline.now() };
-        if gathered.batches.is_empty() && gathered.rejected.is_empty() && gathered.n_dropped == 0 {
+        let n_dropped = self.drops.news();
+        if n_rows == 0 && rejected.is_empty() && n_dropped == 0 {
             return Ok(());
         }
+        let gathered = Gathered { batches, n_rows, rejected, n_dropped, at: self.pipeline.now() };
         self.sender.send(gathered).await
     }
 
@@ -228,54 +231,54 @@ impl<'a> Listening<'a> {
 /// Records what was gathered, one after the other.
 async fn record(pipeline: Pipeline, source: Source, mut receiver: mpsc::Receiver<Gathered>) {
     while let Some(gathered) = receiver.recv().await {
-        let part = match part(&gathered, &source) {
+        source.count_received(gathered.n_rows);
+        source.count_missed(gathered.n_dropped);
+        for (reason, lines) in &gathered.rejected {
+            source.count_received(lines.count);
+            source.count_rejected(*reason, lines.count);
+        }
+        let n_rows = gathered.n_rows;
+        let part = match part(gathered, &source) {
             Ok(part) => part,
             Err(error) => {
                 tracing::error!(error = report(&error), "rows of flow exports do not fit their table");
+                source.count_lost(LostStage::Append, n_rows);
                 continue;
             }
         };
-        let n_rows: u64 = part.events.iter().map(|events| events.batch.n_rows() as u64).sum();
-        source.count_received(n_rows + part.n_rejected);
-        for (reason, lines) in &gathered.rejected {
-            source.count_rejected(*reason, lines.count);
-        }
-        source.count_missed(gathered.n_dropped);
         if let Err(error) = pipeline.submit_or_lose(&source, vec![part]).await {
             source.set_error(pipeline.now(), report(&error));
         }
     }
 }
 
-fn part(gathered: &Gathered, source: &Source) -> Result<Part, SubmitError> {
+fn part(gathered: Gathered, source: &Source) -> Result<Part, SubmitError> {
     let assemble = |error: SchemaError| SubmitError::Assemble(Arc::new(error));
     let mut part = Part::default();
-    for batch in &gathered.batches {
-        let conformed = conform(batch.table, &batch.records, gathered.at);
-        let conformed = conformed.map_err(|error| SubmitError::Assemble(Arc::new(error)))?;
-        part.events.push(Prepared::new(conformed.batch));
+    for batch in gathered.batches.map_err(assemble)? {
+        part.events.push(Prepared::accepted(&batch, gathered.at)?);
     }
     let args =
         ReportArgs { source: source.name(), kind: SourceKind::Netflow, time: gathered.at, recorded_at: gathered.at };
     part.n_rejected = gathered.rejected.values().map(|lines| lines.count).sum();
     part.reports.extend(report_rejected(&gathered.rejected, args).map_err(assemble)?);
     if gathered.n_dropped > 0 {
-        part.reports.push(dropped(gathered, source).map_err(assemble)?);
+        part.reports.push(dropped(gathered.n_dropped, gathered.at, source).map_err(assemble)?);
     }
     Ok(part)
 }
 
 /// A report of datagrams that the kernel had no room for.
-fn dropped(gathered: &Gathered, source: &Source) -> Result<Prepared, SchemaError> {
+fn dropped(n_dropped: u64, at: Timestamp, source: &Source) -> Result<Prepared, SchemaError> {
     let mut builder = losses::Builder::default();
     let row = builder.row();
-    builder.time.set(row, gathered.at.as_nanos());
-    builder.recorded_at.set(row, gathered.at.as_nanos());
+    builder.time.set(row, at.as_nanos());
+    builder.recorded_at.set(row, at.as_nanos());
     builder.source_kind.set(row, SourceKind::Netflow.as_str());
     builder.source.set(row, source.name());
     builder.stage.set(row, "kernel");
     builder.reason.set(row, "receive_buffer_full");
-    builder.count.set(row, gathered.n_dropped);
+    builder.count.set(row, n_dropped);
     builder.detail.set(row, "datagrams; each holds several records");
     builder.commit();
     Ok(Prepared::new(Batch { table: TableId::Losses, records: builder.finish()? }))

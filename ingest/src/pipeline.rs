@@ -140,6 +140,12 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// Rows of a decoder, as the log accepts them at an instant.
+    pub(crate) fn accepted(batch: &Batch, at: Timestamp) -> Result<Self, SubmitError> {
+        let conformed = conform(batch.table, &batch.records, at);
+        conformed.map(|it| Self::new(it.batch)).map_err(|error| SubmitError::Assemble(Arc::new(error)))
+    }
+
     pub(crate) fn new(batch: Batch) -> Self {
         let keys = Arc::new(BatchKeys::of(batch.table, &batch.records));
         Self { batch, keys }

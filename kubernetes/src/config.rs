@@ -33,7 +33,9 @@ pub struct Config {
     pub kubeconfig: PathBuf,
     /// Context of the kubeconfig; empty takes its current one.
     pub context: String,
-    /// Name of the cluster in the column `cluster`; empty for none. The API does not know it.
+    /// Name of the cluster in the column `cluster`; empty for none. The API does not know it, and it is the same as that of
+    /// the sensors: whoever joins the two sets it once.
+    #[serde(skip)]
     pub cluster: String,
     /// Kinds of objects that are watched. Without `ReplicaSet` and `Job`, a pod's workload is the one of these that
     /// controls it.
@@ -41,7 +43,7 @@ pub struct Config {
     /// Only pods of this node are watched: for a sensor on each node, whose load on the API is then that of its own
     /// pods. Peers on other nodes stay nameless. Empty watches all.
     pub node: String,
-    /// Objects that are remembered at most, about 1 KiB each; more are not remembered and counted as lost.
+    /// Objects that are remembered at most; more are not remembered and counted as lost.
     pub max_objects: usize,
     /// How long an object that is gone is remembered, for events that come late.
     #[serde(with = "humantime_serde")]

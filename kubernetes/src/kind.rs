@@ -55,12 +55,6 @@ impl Kind {
         self.path().2
     }
 
-    /// The kind of that name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
-    }
-
     /// Group, version, kind, and the plural that URLs have.
     const fn path(self) -> (&'static str, &'static str, &'static str, &'static str) {
         match self {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringDictionaryBuilder};
 use arrow::datatypes::Int32Type;
-use hindcast_model::column::TextView;
+use hindcast_model::column::{TextView, U16View};
 use hindcast_model::tables::{flows, runtime_events};
 use hindcast_model::{Batch, SchemaError, TableId, Timestamp, list};
 
@@ -21,6 +21,17 @@ const CONTAINER_LABEL: &str = "container:id=";
 
 /// Texts for a column, where there is something to say.
 type Texts = Vec<Option<Arc<str>>>;
+
+/// Texts for columns of a table.
+type Columns = Vec<(&'static str, Texts)>;
+
+/// What a sensor said of one end of flows.
+struct End<'a> {
+    pod: TextView<'a>,
+    labels: TextView<'a>,
+    ip: TextView<'a>,
+    port: U16View<'a>,
+}
 
 /// What is said of one end of a flow, or of a process.
 #[derive(Debug, Default)]
@@ -68,77 +79,65 @@ impl Reader<'_> {
     /// # Errors
     /// The batch does not have its table's form.
     pub fn name(&self, batch: Batch) -> Result<Batch, SchemaError> {
-        let texts = match batch.table {
+        let columns = match batch.table {
             TableId::Flows => self.flows(&batch.records)?,
             TableId::RuntimeEvents => self.processes(&batch.records)?,
             _ => return Ok(batch),
         };
-        let mut records = batch.records;
-        for (column, texts) in texts {
-            if texts.iter().any(Option::is_some) {
-                records = with_texts(records, column, &texts);
-            }
-        }
-        Ok(Batch { table: batch.table, records })
+        Ok(Batch { table: batch.table, records: with_texts(batch.records, columns) })
     }
 
-    fn flows(&self, records: &RecordBatch) -> Result<Vec<(&'static str, Texts)>, SchemaError> {
+    fn flows(&self, records: &RecordBatch) -> Result<Columns, SchemaError> {
         let view = flows::View::new(records)?;
-        let n_rows = records.num_rows();
-        let (mut src, mut dst) = (Named::new(n_rows), Named::new(n_rows));
-        let none = || -> Texts { vec![None; n_rows] };
-        let mut services = [(none(), none()), (none(), none())];
-        for row in 0..n_rows {
-            let Some(at) = view.time.get(row).map(Timestamp::from_nanos) else { continue };
-            let [src_service, dst_service] = &mut services;
-            let ends = [
-                (
-                    &mut src,
-                    src_service,
-                    view.src_pod.get(row),
-                    view.src_labels.get(row),
-                    view.src_ip.get(row),
-                    view.src_port.get(row),
-                ),
-                (
-                    &mut dst,
-                    dst_service,
-                    view.dst_pod.get(row),
-                    view.dst_labels.get(row),
-                    view.dst_ip.get(row),
-                    view.dst_port.get(row),
-                ),
-            ];
-            for (named, (service, service_namespace), pod, labels, ip, port) in ends {
-                let ip: Option<IpAddr> = ip.and_then(|text| text.parse().ok());
-                if pod.is_none()
-                    && let Some(fact) = self.pod_at(labels, ip, at)
-                {
-                    named.set(row, fact, labels);
-                }
-                if let (Some(ip), Some(port)) = (ip, port)
-                    && let Some(found) = self.service_of(ip, port, at).filter(|found| !found.is_endpoint)
-                    && let (Some(name), Some(namespace)) = (service.get_mut(row), service_namespace.get_mut(row))
-                {
-                    *name = Some(Arc::clone(&found.fact.name));
-                    namespace.clone_from(&found.fact.namespace);
-                }
-            }
-        }
-        let [(src_service, src_space), (dst_service, dst_space)] = services;
-        let ends = src
-            .columns(["src_namespace", "src_pod", "src_workload", "src_workload_kind", "src_labels"])
-            .chain(dst.columns(["dst_namespace", "dst_pod", "dst_workload", "dst_workload_kind", "dst_labels"]));
-        let services = [
-            ("src_service", src_service),
-            ("src_service_namespace", src_space),
-            ("dst_service", dst_service),
-            ("dst_service_namespace", dst_space),
-        ];
-        Ok(ends.chain(services).collect())
+        let times: Vec<Timestamp> =
+            (0..view.n_rows()).map(|row| Timestamp::from_nanos(view.time.get(row).unwrap_or_default())).collect();
+        let src = End { pod: view.src_pod, labels: view.src_labels, ip: view.src_ip, port: view.src_port };
+        let dst = End { pod: view.dst_pod, labels: view.dst_labels, ip: view.dst_ip, port: view.dst_port };
+        let mut columns = self.end(
+            &src,
+            &times,
+            ["src_namespace", "src_pod", "src_workload", "src_workload_kind", "src_labels"],
+            ["src_service", "src_service_namespace"],
+        );
+        columns.extend(self.end(
+            &dst,
+            &times,
+            ["dst_namespace", "dst_pod", "dst_workload", "dst_workload_kind", "dst_labels"],
+            ["dst_service", "dst_service_namespace"],
+        ));
+        Ok(columns)
     }
 
-    fn processes(&self, records: &RecordBatch) -> Result<Vec<(&'static str, Texts)>, SchemaError> {
+    /// One end of flows: whose it was, and the service where the address was a service's own.
+    fn end(
+        &self,
+        end: &End<'_>,
+        times: &[Timestamp],
+        names: [&'static str; 5],
+        of_service: [&'static str; 2],
+    ) -> Columns {
+        let mut named = Named::new(times.len());
+        let (mut services, mut namespaces): (Texts, Texts) = (vec![None; times.len()], vec![None; times.len()]);
+        let places = services.iter_mut().zip(&mut namespaces);
+        for ((row, at), (service, namespace)) in times.iter().enumerate().zip(places) {
+            let ip: Option<IpAddr> = end.ip.get(row).and_then(|text| text.parse().ok());
+            let labels = end.labels.get(row);
+            if end.pod.get(row).is_none()
+                && let Some(fact) = self.pod_at(labels, ip, *at)
+            {
+                named.set(row, fact, labels);
+            }
+            if let (Some(ip), Some(port)) = (ip, end.port.get(row))
+                && let Some(found) = self.service_of(ip, port, *at).filter(|found| !found.is_endpoint)
+            {
+                *service = Some(Arc::clone(&found.fact.name));
+                namespace.clone_from(&found.fact.namespace);
+            }
+        }
+        named.columns(names).chain(of_service.into_iter().zip([services, namespaces])).collect()
+    }
+
+    fn processes(&self, records: &RecordBatch) -> Result<Columns, SchemaError> {
         let view = runtime_events::View::new(records)?;
         let mut named = Named::new(records.num_rows());
         for row in 0..records.num_rows() {
@@ -161,20 +160,22 @@ impl Reader<'_> {
     }
 }
 
-/// The records with texts in a column; rows without a text keep what they have.
-fn with_texts(records: RecordBatch, column: &str, texts: &Texts) -> RecordBatch {
-    let Ok(place) = records.schema_ref().index_of(column) else { return records };
-    let Some(before) = TextView::of(records.columns().get(place)) else { return records };
-    let mut builder = StringDictionaryBuilder::<Int32Type>::new();
-    for (row, text) in texts.iter().enumerate() {
-        builder.append_option(text.as_deref().or_else(|| before.get(row)));
+/// The records with texts in their columns; rows without a text keep what they have.
+fn with_texts(records: RecordBatch, columns: Columns) -> RecordBatch {
+    let schema = records.schema();
+    let mut arrays = records.columns().to_vec();
+    for (name, texts) in columns.into_iter().filter(|(_, texts)| texts.iter().any(Option::is_some)) {
+        let Some(array) = schema.index_of(name).ok().and_then(|place| arrays.get_mut(place)) else { continue };
+        let Some(before) = TextView::of(Some(&*array)) else { continue };
+        let mut builder = StringDictionaryBuilder::<Int32Type>::new();
+        for (row, text) in texts.iter().enumerate() {
+            builder.append_option(text.as_deref().or_else(|| before.get(row)));
+        }
+        let named: ArrayRef = Arc::new(builder.finish());
+        *array = named;
     }
-    let mut arrays: Vec<ArrayRef> = records.columns().to_vec();
-    if let Some(array) = arrays.get_mut(place) {
-        *array = Arc::new(builder.finish());
-    }
-    // The type of the column and the number of rows are what they were.
-    RecordBatch::try_new(records.schema(), arrays).unwrap_or(records)
+    // The types of the columns and the number of rows are what they were.
+    RecordBatch::try_new(schema, arrays).unwrap_or(records)
 }
 
 #[cfg(test)]

@@ -187,9 +187,20 @@ impl Watcher {
         }
     }
 
-    /// Sets how it stands with a kind; whether that is new.
+    /// Sets how it stands with a kind; whether that is new. An API that is away is away for all kinds, and so it is said
+    /// once for all of them, and once when the last of them is back.
     fn stands(&self, kind: Kind, standing: Standing) -> bool {
-        self.standings.send_if_modified(|standings| standings.insert(kind, standing) != Some(standing))
+        let is_away = |standings: &Standings| standings.values().any(|it| *it == Standing::Away);
+        let mut was_away = false;
+        let is_new = self.standings.send_if_modified(|standings| {
+            was_away = is_away(standings);
+            standings.insert(kind, standing) != Some(standing)
+        });
+        let is_away = is_away(&self.standings.borrow());
+        if is_new && was_away && !is_away {
+            tracing::info!("the cluster's API answers again");
+        }
+        is_new && !(was_away && standing == Standing::Away)
     }
 
     /// Takes account of a failure; how long to pause, where the back-off does not say.

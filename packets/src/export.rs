@@ -65,9 +65,11 @@ pub struct ExportDecoder {
 }
 
 /// Who sent a datagram, and when it came.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Sender {
     ip: IpAddr,
+    /// The address as rows have it.
+    name: String,
     received_at: Timestamp,
 }
 
@@ -90,7 +92,7 @@ impl ExportDecoder {
     /// The datagram, or its rest, is not what its version asks for. That is counted as well.
     pub fn take(&mut self, exporter: IpAddr, received_at: Timestamp, datagram: &[u8]) -> Result<(), Malformed> {
         self.counts.datagrams += 1;
-        let sender = Sender { ip: exporter, received_at };
+        let sender = Sender { ip: exporter, name: exporter.to_string(), received_at };
         let has_source = self.origin.source.is_some();
         let result = if sflow::looks_like(datagram) {
             let mut sink = Sink { rows: &mut self.sflow, counts: &mut self.counts, sender, has_source };
@@ -143,12 +145,11 @@ impl Sink<'_> {
     /// Begins a row of a record; its source is the exporter, unless the user named one.
     fn begin(&mut self, time: i64) -> usize {
         let row = self.rows.begin(time);
-        let exporter = self.sender.ip.to_string();
         if !self.has_source {
-            self.rows.columns.source.set(row, &exporter);
+            self.rows.columns.source.set(row, &self.sender.name);
         }
         // Two routers on one way say the same of a flow: who saw it belongs to the record.
-        self.rows.observer(row, &exporter);
+        self.rows.observer(row, &self.sender.name);
         self.rows.columns.flow_type.set(row, "L3_L4");
         row
     }

@@ -72,7 +72,7 @@ fn what_the_sensors_see_has_the_names_of_the_cluster() {
     });
     std::fs::write(&kubeconfig, cluster.to_string()).unwrap();
     let config = folder.path().join("config.toml");
-    let text = format!("[kubernetes]\nkubeconfig = {kubeconfig:?}\nkinds = [\"Pod\"]\ncluster = \"east\"\n");
+    let text = format!("[sensors]\ncluster = \"east\"\n[kubernetes]\nkubeconfig = {kubeconfig:?}\nkinds = [\"Pod\"]\n");
     std::fs::write(&config, text).unwrap();
     let arguments = vec!["--config".to_owned(), config.display().to_string()];
     let options = Options { arguments, ..Options::default() };
@@ -92,7 +92,9 @@ fn what_the_sensors_see_has_the_names_of_the_cluster() {
     answering.join().unwrap();
     let named = format!(
         "SELECT count(*) FROM flows WHERE dst_port = {port} AND http_url LIKE '%/named' \
-         AND dst_pod = 'web-1' AND dst_namespace = 'shop' AND dst_labels LIKE '%k8s:app=web%' AND src_pod IS NULL"
+         AND cluster = 'east' AND dst_pod = 'web-1' AND dst_namespace = 'shop' AND dst_labels LIKE '%k8s:app=web%' AND src_pod IS NULL"
     );
     wait_until("the request is not named", || asked(&server, &named) >= 1).unwrap();
+    // What the API said is not learned a second time, from the rows it named.
+    assert_eq!(asked(&server, &format!("SELECT count(*) FROM workloads WHERE ip = '{POD}'")), 1);
 }

@@ -1,5 +1,6 @@
 //! `hindcast sensor --to`: what this host does arrives at a server once, whatever ends in between.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use hindcast_model::tables::losses;
 use hindcast_tests::tool::run;
 use hindcast_tests::{Options, Sensor, Server, flight, pause, wait_until};
 use serde_json::{Value, json};
-use tempfile::tempdir;
+use tempfile::{TempDir, tempdir};
 
 use crate::judges::asked;
 use crate::sensors::may_watch;
@@ -26,6 +27,24 @@ fn n_rows(server: &Server, mark: &str) -> u64 {
         server,
         &format!("SELECT count(*) FROM runtime_events WHERE kind = 'process_exec' AND arguments LIKE '%{mark}-%'"),
     )
+}
+
+/// A server that takes what is pushed to it, the folder that its data lie in, and the place of a spool. `None`, noted as
+/// skipped, where the kernel takes no sensors.
+fn lab(test: &str) -> Option<(Server, TempDir, PathBuf)> {
+    if !may_watch(test) {
+        return None;
+    }
+    let folder = tempdir().unwrap();
+    let server = Server::start_serving(&folder.path().join("data"), &Options::default()).unwrap();
+    let spool = folder.path().join("spool");
+    Some((server, folder, spool))
+}
+
+/// A sensor that is asked to stop has nothing left to send.
+fn stop_empty(sensor: Sensor) {
+    let ended = sensor.stop().unwrap();
+    assert!(ended.contains("everything that was seen is at the server"), "{ended}");
 }
 
 /// Each program of the mark was recorded, and none of them twice.
@@ -111,8 +130,7 @@ fn a_wrong_token_keeps_everything_until_it_is_right() {
     wait_until("the programs are not spooled", || sensor.has_spooled(&format!("{mark}-0004"))).unwrap();
     std::fs::write(&token, "right").unwrap();
     wait_until("the server is not reached", || sensor.said().contains("takes batches again")).unwrap();
-    let ended = sensor.stop().unwrap();
-    assert!(ended.contains("everything that was seen is at the server"), "{ended}");
+    stop_empty(sensor);
     server.stop().unwrap();
     let server = Server::start(&data, &Options::default()).unwrap();
     assert_each_once(&server, &mark, 5);
@@ -121,20 +139,14 @@ fn a_wrong_token_keeps_everything_until_it_is_right() {
 #[test]
 fn what_a_host_does_arrives_once() {
     const TEST: &str = "sensor::what_a_host_does_arrives_once";
-    if !may_watch(TEST) {
-        return;
-    }
-    let folder = tempdir().unwrap();
-    let server = Server::start_serving(&folder.path().join("data"), &Options::default()).unwrap();
-    let spool = folder.path().join("spool");
+    let Some((server, _folder, spool)) = lab(TEST) else { return };
     let node = ["--cluster", "lab", "--node", "bench-1"];
     let sensor = Sensor::start(&server.grpc_address(), &spool, &node).unwrap();
     assert!(sensor.printed().contains("sending to http://127.0.0.1:"), "{}", sensor.printed());
     let mark = format!("once-{}", std::process::id());
     work(&mark, 0..40);
     wait_until("the programs are not recorded", || n_rows(&server, &mark) >= 40).unwrap();
-    let ended = sensor.stop().unwrap();
-    assert!(ended.contains("everything that was seen is at the server"), "{ended}");
+    stop_empty(sensor);
     assert_each_once(&server, &mark, 40);
     assert_no_doubles(&server);
     let named = format!(
@@ -148,14 +160,9 @@ fn what_a_host_does_arrives_once() {
 #[test]
 fn neither_the_server_nor_the_sensor_has_to_live_long() {
     const TEST: &str = "sensor::neither_the_server_nor_the_sensor_has_to_live_long";
-    if !may_watch(TEST) {
-        return;
-    }
-    let folder = tempdir().unwrap();
+    let Some((server, folder, spool)) = lab(TEST) else { return };
     let data = folder.path().join("data");
-    let server = Server::start_serving(&data, &Options::default()).unwrap();
     let (doors, to) = (server.doors(), server.grpc_address());
-    let spool = folder.path().join("spool");
     let mark = format!("twice-{}", std::process::id());
     let spooled = |sensor: &Sensor, number: u32| {
         let text = format!("{mark}-{number:04}");
@@ -188,8 +195,7 @@ fn neither_the_server_nor_the_sensor_has_to_live_long() {
     let sensor = Sensor::start(&to, &spool, &[]).unwrap();
     work(&mark, 80..81);
     wait_until("the last program is not recorded", || n_rows(&server, &mark) >= 81).unwrap();
-    let ended = sensor.stop().unwrap();
-    assert!(ended.contains("everything that was seen is at the server"), "{ended}");
+    stop_empty(sensor);
     assert_each_once(&server, &mark, 81);
     assert_no_doubles(&server);
     assert_eq!(asked(&server, "SELECT count(*) FROM losses WHERE stage = 'spool' AND reason = 'full'"), 0);
@@ -199,15 +205,10 @@ fn neither_the_server_nor_the_sensor_has_to_live_long() {
 #[test]
 fn what_a_small_spool_cannot_hold_is_counted_at_the_server() {
     const TEST: &str = "sensor::what_a_small_spool_cannot_hold_is_counted_at_the_server";
-    if !may_watch(TEST) {
-        return;
-    }
-    let folder = tempdir().unwrap();
+    let Some((server, folder, spool)) = lab(TEST) else { return };
     let data = folder.path().join("data");
-    let server = Server::start_serving(&data, &Options::default()).unwrap();
     let (doors, to) = (server.doors(), server.grpc_address());
     server.kill().unwrap();
-    let spool = folder.path().join("spool");
     let sensor = Sensor::start(&to, &spool, &["--spool-size", "64KiB"]).unwrap();
     let mark = format!("small-{}", std::process::id());
     wait_until("nothing is lost", || {
@@ -215,7 +216,7 @@ fn what_a_small_spool_cannot_hold_is_counted_at_the_server() {
         spool.join("lost").exists()
     })
     .unwrap();
-    let log_size = |path: std::path::PathBuf| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let log_size = |path: PathBuf| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     let files = std::fs::read_dir(&spool).unwrap().map(|file| file.unwrap().path());
     let n_bytes: u64 = files.filter(|path| path.extension().is_some_and(|end| end == "log")).map(log_size).sum();
     assert!(n_bytes <= 64 << 10, "the spool takes {n_bytes} bytes");

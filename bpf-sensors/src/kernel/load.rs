@@ -11,7 +11,7 @@ use rustix::thread::CapabilitySet;
 
 use super::objects;
 use super::programs::{Hook, Object, PROBES, Probe, is_wanted};
-use super::reasons::{drop_reasons, first_reason};
+use super::reasons::{bits_of, drop_reasons, first_reason};
 use crate::capability::{Outcome, Report};
 use crate::cgroup::Layout;
 use crate::config::{Config, Sides, watched_name};
@@ -135,7 +135,8 @@ fn open(
         Sides::Both => 3,
     };
     let watch = u32::from(!config.files.watch.is_empty());
-    let first_reason = first_reason(&drop_reasons());
+    let reasons = drop_reasons();
+    let (first_reason, ignored) = (first_reason(&reasons), bits_of(&reasons, &config.sockets.ignored_drops));
     let names = config.files.watch.iter().map(|path| watched_name(path).len());
     let lengths = names.filter(|length| *length < 64).fold(0_u64, |mask, length| mask | 1 << length);
     let ring = u32::try_from(config.ring_size.as_u64()).unwrap_or(u32::MAX);
@@ -148,6 +149,7 @@ fn open(
         Object::Socket => {
             loader.override_global("cfg_cookie", &cookies, true);
             loader.override_global("cfg_first_reason", &first_reason, true);
+            loader.override_global("cfg_ignored_reasons", &ignored, true);
             loader.override_global("cfg_payload", &payload, true);
             loader.override_global("cfg_http_sides", &sides, true);
             loader.map_max_entries("sockets", ring / 2);

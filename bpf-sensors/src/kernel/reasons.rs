@@ -32,5 +32,16 @@ pub(crate) fn first_reason(reasons: &HashMap<u32, String>) -> u32 {
     none.map_or(FIRST, |(number, _name)| number + 1)
 }
 
+/// A bit for each reason with one of these names. The kernel has some hundred.
+pub(crate) fn bits_of(reasons: &HashMap<u32, String>, names: &[String]) -> [u64; 4] {
+    let mut bits = [0; 4];
+    for number in reasons.iter().filter(|(_number, name)| names.contains(name)).map(|(number, _name)| *number) {
+        if let Some(word) = usize::try_from(number / 64).ok().and_then(|place| bits.get_mut(place)) {
+            *word |= 1 << (number % 64);
+        }
+    }
+    bits
+}
+
 #[cfg(test)]
 mod tests;

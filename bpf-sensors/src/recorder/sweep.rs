@@ -108,11 +108,10 @@ impl State {
     }
 
     fn tell_drop(&mut self, what: &DropKey, drop: &Drop) {
-        let name = self.sockets.drop_reasons.get(&what.reason).cloned();
-        let is_ignored = name.as_ref().is_some_and(|name| self.config.sockets.ignored_drops.contains(name));
-        if is_ignored || !self.may(Class::Flow) {
+        if !self.may(Class::Flow) {
             return;
         }
+        let name = self.sockets.drop_reasons.get(&what.reason).cloned();
         // Nobody's end: a packet on its way.
         let traffic = Traffic { verdict: Some("DROPPED"), ..Traffic::of(drop.last, what.tuple, End::Unknown) };
         self.rows.flow(&self.clocks, &self.processes, &traffic, |flows, row| {

@@ -2,6 +2,7 @@
 //! own list. Skips, and says why, where the kernel or the user does not allow it.
 #![cfg(test)]
 
+mod door;
 mod frames;
 mod objects;
 mod recorded;
@@ -66,12 +67,7 @@ fn what_was_done_is_what_was_recorded() {
     let origin = Origin { node: "n1".to_owned(), cluster: "c1".to_owned(), source: "selftest".to_owned() };
     let sensors = start(&config, origin, Arc::new(SystemClock), Box::new(sender)).unwrap();
 
-    let mut script = Script::default();
-    script.processes(directory.path());
-    match World::new() {
-        Ok(world) => script.network(&world),
-        Err(reason) => println!("skipped: no network of our own: {reason}"),
-    }
+    let script = Script::run(directory.path());
     let counters = sensors.counters();
     let report = sensors.report().clone();
     sensors.stop();
@@ -131,6 +127,38 @@ fn noise_never_evicts_process_life_and_what_is_lost_is_counted() {
     assert!(recorded.losses().iter().all(|loss| loss.contains("kind=file")), "{:?}", recorded.losses());
 }
 
+/// Ports to which packets are sent for nobody; more than there are places for what is dropped.
+const PORTS: std::ops::Range<u16> = 20_000..26_000;
+
+#[test]
+fn drops_nobody_wants_to_hear_of_take_no_room_from_others() {
+    let test = "drops_nobody_wants_to_hear_of_take_no_room_from_others";
+    let report = check(&Config::default());
+    if let Some(obstacle) = obstacle(&report) {
+        return skip(test, &obstacle);
+    }
+    if report.state(Sensor::Drops) != Some(&State::Available) {
+        return skip(test, "dropped packets are not seen here");
+    }
+    let (sender, receiver) = sync_channel(65_536);
+    let mut config = Config::default();
+    config.sockets.ignored_drops.push("NO_SOCKET".to_owned());
+    let origin = Origin { node: "n1".to_owned(), ..Origin::default() };
+    let sensors = start(&config, origin, Arc::new(SystemClock), Box::new(sender)).unwrap();
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    for port in PORTS {
+        socket.send_to(b"anybody?", (Ipv4Addr::LOCALHOST, port)).unwrap();
+    }
+    sensors.stop();
+    let recorded = Recorded::new(receiver.try_iter());
+    assert_eq!(recorded.losses(), Vec::<String>::new());
+    let dropped = recorded.flows.iter().filter(|row| row.text("drop_reason") == "NO_SOCKET").count();
+    assert_eq!(dropped, 0);
+    // They were sent, and seen on their way.
+    let sent = recorded.flows.iter().filter(|row| row.text("protocol") == "UDP" && row.text("dst_ip") == "127.0.0.1");
+    assert!(sent.count() >= PORTS.len() - 100, "the flood was no flood");
+}
+
 /// What was done.
 #[derive(Default)]
 struct Script {
@@ -155,6 +183,17 @@ struct Script {
 }
 
 impl Script {
+    /// Does everything; the directory holds a file `secret`, which is watched.
+    fn run(directory: &std::path::Path) -> Self {
+        let mut script = Self::default();
+        script.processes(directory);
+        match World::new() {
+            Ok(world) => script.network(&world),
+            Err(reason) => println!("skipped: no network of our own: {reason}"),
+        }
+        script
+    }
+
     fn processes(&mut self, directory: &std::path::Path) {
         for status in 0..SHELLS {
             let child = Child::run(Command::new("/bin/sh").arg("-c").arg(format!("exit {status} # shell")));

@@ -91,7 +91,8 @@ impl Ledger {
                 && entry.count.is_some() == count.is_some()
         };
         let known = self.entries.iter().position(same);
-        if known.is_none() && self.entries.len() < MAX_ENTRIES {
+        let n_new = self.entries.iter().filter(|entry| !entry.is_old).count();
+        if known.is_none() && n_new < MAX_ENTRIES {
             self.entries.push(Entry { reason, detail, count, from: now, to: now, is_old: false });
         } else if let Some(entry) = known.and_then(|known| self.entries.get_mut(known)) {
             entry.count = entry.count.zip(count).map(|(before, more)| before.saturating_add(more));

@@ -73,8 +73,12 @@ impl Facts {
         facts
     }
 
-    /// Adds what is seen of this host's kernel; `None` where nobody wants to.
-    pub(super) fn watch(&mut self, sensors: Option<Result<&Report, &String>>) {
+    /// Adds what is seen of this host's kernel, `None` where nobody wants to, and of the cluster it belongs to.
+    pub(super) fn watch(&mut self, sensors: Option<Result<&Report, &String>>, has_cluster: bool) {
+        if has_cluster {
+            self.recording
+                .push("what the cluster's API says: pods, services, nodes, policies; names for this host".to_owned());
+        }
         match sensors {
             Some(Ok(report)) => {
                 let is_seen = |state: &State| matches!(state, State::Available | State::Partial { .. });

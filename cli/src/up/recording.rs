@@ -53,7 +53,7 @@ impl Running {
         };
         let shared = lake.as_ref().map(|view| (view.clone(), settings.storage.lake.recorder.clone()));
         let sources = Sources::start(pipeline, &settings.ingest, shared);
-        let cluster = Cluster::watch(&settings.kubernetes, Some(pipeline)).await;
+        let cluster = Cluster::watch(settings, Some(pipeline)).await;
         let names = Cluster::names(cluster.as_ref());
         let sensors = wants_sensors.then(|| HostSensors::start(pipeline, &settings.sensors, names));
         Ok(Self { sources, sensors, cluster, lake })
@@ -62,6 +62,11 @@ impl Running {
     /// What the kernel lets the sensors see, or why nothing; `None` where nobody wants them.
     pub(super) fn sensors(&self) -> Option<Result<&Report, &String>> {
         self.sensors.as_ref().map(|started| started.as_ref().map(HostSensors::report))
+    }
+
+    /// Whether a cluster's API is watched.
+    pub(super) const fn has_cluster(&self) -> bool {
+        self.cluster.is_some()
     }
 
     /// Stops everything; what was seen and read until then is handed over.

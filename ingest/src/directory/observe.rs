@@ -4,7 +4,7 @@ use arrow::array::Array as _;
 use hashbrown::HashMap;
 use hindcast_model::column::{TextView, U32View};
 use hindcast_model::tables::{flows, runtime_events};
-use hindcast_model::{Batch, TableId, Timestamp};
+use hindcast_model::{Batch, SourceKind, TableId, Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Directory, Fact, Learned, Subject};
@@ -24,6 +24,7 @@ struct Speaker<'a> {
     workload_kind: TextView<'a>,
     labels: TextView<'a>,
     images: TextView<'a>,
+    source_kind: TextView<'a>,
     identity: Option<&'a U32View<'a>>,
 }
 
@@ -92,7 +93,8 @@ impl Speaker<'_> {
         let mut first_seen: HashMap<Statement, (i64, usize)> = HashMap::new();
         for row in 0..n_rows {
             let statement = self.statement(row);
-            if statement.first() == Some(&-1) {
+            // A sensor knows no names: those in its rows are from the cluster's API, which tells them itself.
+            if statement.first() == Some(&-1) || self.source_kind.get(row) == Some(SourceKind::Sensor.as_str()) {
                 continue;
             }
             let time = times(row).unwrap_or_default();
@@ -157,6 +159,7 @@ const fn source_of<'a>(view: &'a flows::View<'a>) -> Speaker<'a> {
         workload_kind: view.src_workload_kind,
         labels: view.src_labels,
         images: TextView::Absent,
+        source_kind: view.source_kind,
         identity: Some(&view.src_identity),
     }
 }
@@ -172,6 +175,7 @@ const fn destination_of<'a>(view: &'a flows::View<'a>) -> Speaker<'a> {
         workload_kind: view.dst_workload_kind,
         labels: view.dst_labels,
         images: TextView::Absent,
+        source_kind: view.source_kind,
         identity: Some(&view.dst_identity),
     }
 }
@@ -187,6 +191,7 @@ const fn pod_of<'a>(view: &runtime_events::View<'a>) -> Speaker<'a> {
         workload_kind: view.workload_kind,
         labels: view.pod_labels,
         images: view.image,
+        source_kind: view.source_kind,
         identity: None,
     }
 }

@@ -139,23 +139,29 @@ impl WholeReader {
         if self.is_done {
             return None;
         }
-        let (result, is_retryable) = match &mut self.decoder {
-            Decoder::Capture(import) => (import.next_batch().map_err(|error| capture_fault(&error)), true),
-            Decoder::FlowLog(import) => (import.next_batch().map_err(|error| log_fault(&error)), false),
+        let result = match &mut self.decoder {
+            Decoder::Capture(import) => match import.next_batch() {
+                Err(error) => {
+                    self.failure = Some(capture_fault(&error));
+                    self.is_done = true;
+                    // What was understood before the damage is good.
+                    import.finish().map_err(|error| capture_fault(&error))
+                }
+                Ok(batch) => Ok(batch),
+            },
+            Decoder::FlowLog(import) => import.next_batch().map_err(|error| log_fault(&error)),
         };
         match result {
-            Ok(Some(batch)) => return Some(batch),
-            Ok(None) => self.is_done = true,
+            Ok(batch) => {
+                self.is_done |= batch.is_none();
+                batch
+            }
             Err(error) => {
                 self.is_done = true;
                 self.failure = Some(error);
-                // What was understood before the damage is good.
-                if let (true, Decoder::Capture(import)) = (is_retryable, &mut self.decoder) {
-                    return import.finish().ok().flatten();
-                }
+                None
             }
         }
-        None
     }
 
     /// Bytes of the unpacked content that were read, and the mark of that place.

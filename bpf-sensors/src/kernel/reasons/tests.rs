@@ -1,6 +1,6 @@
 //! The numbers of two kernels.
 
-use super::{first_reason, parse_reasons};
+use super::{bits_of, first_reason, parse_reasons};
 
 #[test]
 fn reasons_are_read_from_the_tracepoints_format() {
@@ -17,4 +17,11 @@ fn the_first_reason_is_after_the_one_that_is_none() {
     let older = parse_reasons(r#"{ 1, "NOT_SPECIFIED" }, { 2, "NO_SOCKET" }"#);
     let newer = parse_reasons(r#"{ 1, "CONSUMED" }, { 2, "NOT_SPECIFIED" }, { 3, "NO_SOCKET" }"#);
     assert_eq!([&older, &newer, &parse_reasons("")].map(first_reason), [2, 3, 3]);
+}
+
+#[test]
+fn reasons_nobody_wants_to_hear_of_are_bits() {
+    let reasons = parse_reasons(r#"{ 3, "NO_SOCKET" }, { 63, "A" }, { 64, "B" }, { 300, "OF_A_SUBSYSTEM" }"#);
+    let names = ["A", "B", "OF_A_SUBSYSTEM", "UNKNOWN"].map(str::to_owned);
+    assert_eq!(bits_of(&reasons, &names), [1 << 63, 1, 0, 0]);
 }

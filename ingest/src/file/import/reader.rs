@@ -20,7 +20,6 @@ use crate::file::open::{Opened, Opening, open};
 use crate::file::summary::{FileState, Rejected, RejectedLines};
 use crate::file::whole::{Whole, WholeReader};
 use crate::pipeline::{Pipeline, Prepared, SubmitError};
-use crate::validate::conform;
 
 /// What the reading thread needs.
 pub(super) struct Reader {
@@ -151,27 +150,27 @@ impl Reader {
             }
             self.n_bytes.store(before + n_packed.load(Ordering::Relaxed).min(input.n_bytes), Ordering::Relaxed);
             let (n_bytes, _mark) = reader.place();
-            let note = match self.rows(batch, reader.kind, n_bytes - n_bytes_before) {
+            let note = match self.rows(&batch, reader.kind, n_bytes - n_bytes_before) {
                 Ok(block) => Note::Block(Box::new(block)),
                 Err(error) => Note::Broken(error),
             };
             n_bytes_before = n_bytes;
             self.send(file, note)?;
         }
-        if self.cancel.is_cancelled() {
+        let is_stopped = self.cancel.is_cancelled();
+        if is_stopped && fingerprint.is_some() {
             return self.send(file, Note::Ended(FileState::Stopped));
         }
         let (position, mark) = reader.place();
         let n_bytes = position - n_bytes_before;
         self.send(file, Note::Rejected { rejected: reader.rejected(), end: Where { position, mark }, n_bytes })?;
-        self.send(file, Note::Ended(reader.state()))
+        let state = reader.state();
+        self.send(file, Note::Ended(if is_stopped { FileState::Stopped } else { state }))
     }
 
     /// Rows as the decoders of lines hand them over, without a place to go on from.
-    fn rows(&self, batch: Batch, kind: SourceKind, n_bytes: u64) -> Result<DecodedBlock, SubmitError> {
-        let conformed = conform(batch.table, &batch.records, self.pipeline.now());
-        let batch = conformed.map_err(|error| SubmitError::Assemble(Arc::new(error)))?.batch;
-        let events = Prepared::new(batch);
+    fn rows(&self, batch: &Batch, kind: SourceKind, n_bytes: u64) -> Result<DecodedBlock, SubmitError> {
+        let events = Prepared::accepted(batch, self.pipeline.now())?;
         let first = events.keys.times.iter().min().map(|time| Timestamp::from_nanos(*time));
         let n_records = events.batch.n_rows() as u64;
         let decoded =
