@@ -342,7 +342,7 @@ impl State {
                 }
             }
             *n_held = (*n_held + connection.n_held()).saturating_sub(before);
-            if n_gaps > 0 {
+            if n_gaps > 0 || !told.is_empty() {
                 all.push((connection.place, told, n_gaps));
             }
         }

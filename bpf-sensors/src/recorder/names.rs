@@ -107,7 +107,8 @@ impl State {
                 Err(error) => self.malformed(&error),
             };
         }
-        let Some(spoken) = self.talks.names.spoken(payload) else { return };
+        // There is no room for one more, or it is older than the sensors.
+        let Some(spoken) = self.talks.names.spoken(payload) else { return self.missed(1) };
         let (messages, n_gaps) = spoken.hear(payload);
         self.missed(n_gaps);
         for (ts, message) in messages {

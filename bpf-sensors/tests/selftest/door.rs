@@ -10,13 +10,14 @@ use hindcast_bpf_sensors::{Config, check};
 use hindcast_model::{Batch, TableId};
 
 use crate::recorded::Recorded;
-use crate::{Script, obstacle, skip};
+use crate::{Script, obstacle, quiet, skip};
 
 /// How long the server may take to begin and to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn what_was_done_is_what_hindcast_up_recorded() {
+    let _quiet = quiet();
     let test = "what_was_done_is_what_hindcast_up_recorded";
     let report = check(&Config::default());
     if let Some(obstacle) = obstacle(&report) {

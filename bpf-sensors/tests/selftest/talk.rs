@@ -3,8 +3,8 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, RwLockReadGuard};
 use std::time::Duration;
 
 use hindcast_bpf_sensors::capability::{Sensor, State};
@@ -13,11 +13,12 @@ use hindcast_model::Batch;
 
 use crate::frames::{self, Encoder};
 use crate::recorded::{Recorded, Row};
-use crate::skip;
 use crate::world::SystemClock;
+use crate::{quiet, skip};
 
 /// Sensors that run, and what they hand over.
 struct Watch {
+    _quiet: RwLockReadGuard<'static, ()>,
     sensors: Sensors,
     receiver: Receiver<Batch>,
 }
@@ -25,6 +26,7 @@ struct Watch {
 impl Watch {
     /// `None` where packets are not seen; says so.
     fn new(test: &str, config: &Config) -> Option<Self> {
+        let quiet = quiet();
         let report = check(config);
         for sensor in [Sensor::Connections, Sensor::AcceptOwners, Sensor::Packets] {
             if report.state(sensor) != Some(&State::Available) {
@@ -35,7 +37,7 @@ impl Watch {
         let (sender, receiver) = sync_channel(65_536);
         let origin = Origin { node: "n1".to_owned(), ..Origin::default() };
         let sensors = start(config, origin, Arc::new(SystemClock), Box::new(sender)).unwrap();
-        Some(Self { sensors, receiver })
+        Some(Self { _quiet: quiet, sensors, receiver })
     }
 
     fn stop(self) -> Recorded {
@@ -352,7 +354,7 @@ fn hellos_of_openssl_are_told() {
         .stderr(Stdio::null())
         .status();
     if !made.is_ok_and(|status| status.success()) {
-        return skip(test, "openssl is not installed");
+        return skip(test, "there is no openssl that makes a certificate");
     }
     let mut expected = Vec::new();
     for (version, name, alpn) in [("-tls1_2", "TLS 1.2", "h2"), ("-tls1_3", "TLS 1.3", "")] {
