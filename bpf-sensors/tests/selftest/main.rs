@@ -14,7 +14,7 @@ mod world;
 use std::net::Ipv4Addr;
 use std::process::Command;
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use hindcast_bpf_sensors::capability::{Sensor, State};
@@ -33,6 +33,11 @@ static QUIET: RwLock<()> = RwLock::new(());
 /// Waits until nobody floods. A test that failed meanwhile is no reason to fail.
 fn quiet() -> RwLockReadGuard<'static, ()> {
     QUIET.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits until nobody asks for quiet, and for whoever floods: a test that knows all that there is to be lost.
+fn alone() -> RwLockWriteGuard<'static, ()> {
+    QUIET.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Why the test cannot run here; `None` if it can.
@@ -94,7 +99,7 @@ const OPENS: u64 = 20_000;
 
 #[test]
 fn noise_never_evicts_process_life_and_what_is_lost_is_counted() {
-    let _quiet = quiet();
+    let _alone = alone();
     let test = "noise_never_evicts_process_life_and_what_is_lost_is_counted";
     let report = check(&Config::default());
     if let Some(obstacle) = obstacle(&report) {
@@ -142,7 +147,7 @@ const PORTS: std::ops::Range<u16> = 20_000..26_000;
 
 #[test]
 fn drops_nobody_wants_to_hear_of_take_no_room_from_others() {
-    let _alone = QUIET.write().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     let test = "drops_nobody_wants_to_hear_of_take_no_room_from_others";
     let report = check(&Config::default());
     if let Some(obstacle) = obstacle(&report) {
