@@ -75,6 +75,8 @@ impl Said {
 /// A request of HTTP.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Request {
+    /// The stream of HTTP/2; 0 elsewhere.
+    pub(crate) stream_id: u32,
     pub(crate) method: Option<String>,
     pub(crate) target: Option<String>,
     pub(crate) protocol: Option<&'static str>,
@@ -84,6 +86,8 @@ pub(crate) struct Request {
 /// A response of HTTP, with what is known of its request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Response {
+    /// The stream of HTTP/2; 0 elsewhere.
+    pub(crate) stream_id: u32,
     pub(crate) status: u16,
     pub(crate) method: Option<String>,
     pub(crate) target: Option<String>,

@@ -57,6 +57,7 @@ struct Way {
 /// A request that waits for the end of its response.
 #[derive(Clone, Debug, Default)]
 struct Stream {
+    id: u32,
     asked: Option<u64>,
     method: Option<String>,
     url: Option<String>,
@@ -218,6 +219,7 @@ impl Connection {
         self.last_request = self.last_request.max(id);
         let trace = fields.others.iter().find(|(name, _value)| name == "traceparent");
         let stream = Stream {
+            id,
             asked: Some(ts),
             url: url_of(&fields),
             trace_id: trace.and_then(|(_name, value)| trace_id(value)),
@@ -232,6 +234,7 @@ impl Connection {
 
     fn response(&mut self, id: u32, (ts, is_out): (u64, bool), fields: &Fields, told: &mut Vec<Told>) {
         let mut stream = self.take(id).unwrap_or_default();
+        stream.id = id;
         stream.content_type = fields.content_type.clone().or(stream.content_type);
         stream.n_unknown = fields.n_unknown;
         let (status, grpc_status) = (fields.status, fields.grpc_status);
@@ -381,7 +384,8 @@ impl State {
             }
             let summary = notes.join("; ");
             let is_reply = answer.is_some();
-            let said = Said { ts, is_out, is_reply, l7_protocol: "HTTP", place, summary: &summary };
+            let said =
+                Said { ts, is_out, is_reply, l7_protocol: "HTTP", place, summary: &summary, id: Some(stream.id) };
             let grpc_status = answer.and_then(|answer| answer.grpc_status).map(|code| code.to_string());
             let headers = stream.is_grpc().then(|| {
                 let kind = [("content-type", stream.content_type.as_deref()), ("grpc-status", grpc_status.as_deref())];

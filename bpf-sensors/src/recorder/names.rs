@@ -135,7 +135,9 @@ impl State {
             questions.insert(key, ts);
         }
         let is_reply = message.is_response;
-        let said = Said { ts, is_out, is_reply, l7_protocol: "DNS", place, summary: "" };
+        // A datagram holds one message.
+        let id = (place.tuple.protocol == TCP).then_some(u32::from(message.id));
+        let said = Said { ts, is_out, is_reply, l7_protocol: "DNS", place, summary: "", id };
         self.say(&said, |flows, row| {
             if let Some(question) = message.questions.first() {
                 flows.dns_query.set(row, &question.name);

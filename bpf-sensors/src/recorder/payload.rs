@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use hindcast_model::event_id;
 use hindcast_model::tables::flows::Builder;
 use hindcast_packets::http1::{self, Request};
 use hindcast_packets::redact::Redactor;
@@ -86,6 +87,8 @@ pub(super) struct Said<'a> {
     pub(super) place: Place,
     /// What a person should know of it.
     pub(super) summary: &'a str,
+    /// The stream or the message, where a packet may say several that agree in everything else.
+    pub(super) id: Option<u32>,
 }
 
 impl State {
@@ -113,6 +116,10 @@ impl State {
             ..Traffic::of(said.ts, place.tuple, if said.is_out { End::Source } else { End::Destination })
         };
         self.rows.flow(&self.clocks, &self.processes, &traffic, |flows, row| {
+            if let Some(id) = said.id {
+                let of = format!("{} {} {} {id}", said.ts, place.key, said.is_out);
+                flows.uuid.set(row, &event_id::made_uuid(&of));
+            }
             flows.l7_protocol.set(row, said.l7_protocol);
             flows.l7_type.set(row, if said.is_reply { "RESPONSE" } else { "REQUEST" });
             flows.is_reply.set(row, said.is_reply);
@@ -150,7 +157,15 @@ impl State {
                 flows.trace_id.set(row, id);
             }
         };
-        let said = Said { ts: asked, is_out: payload.is_out, is_reply: false, l7_protocol: "HTTP", place, summary: "" };
+        let said = Said {
+            ts: asked,
+            is_out: payload.is_out,
+            is_reply: false,
+            l7_protocol: "HTTP",
+            place,
+            summary: "",
+            id: None,
+        };
         self.say(&said, put);
         let said = Said { ts: answered, is_out: !payload.is_out, is_reply: true, ..said };
         self.say(&said, |flows, row| {
@@ -176,6 +191,7 @@ impl State {
             l7_protocol: "TLS",
             place: Place::of(payload),
             summary: "",
+            id: None,
         };
         match hello {
             Hello::Client(client) => {

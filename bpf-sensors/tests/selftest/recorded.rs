@@ -1,11 +1,11 @@
 //! What the sensors handed over, as rows of text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use arrow::array::Array as _;
 use arrow::util::display::array_value_to_string;
 use base64::Engine as _;
-use hindcast_model::{Batch, TableId};
+use hindcast_model::{Batch, TableId, event_id};
 
 /// The columns of a row that have a value.
 #[derive(Debug)]
@@ -35,7 +35,9 @@ pub(crate) struct Recorded {
 impl Recorded {
     pub(crate) fn new(batches: impl Iterator<Item = Batch>) -> Self {
         let mut recorded = Self::default();
+        let mut known = HashSet::new();
         for batch in batches {
+            assert_apart(&batch, &mut known);
             let schema = batch.records.schema();
             let columns = || schema.fields().iter().zip(batch.records.columns());
             let rows = (0..batch.n_rows()).map(|row| {
@@ -85,6 +87,18 @@ impl Recorded {
 
     pub(crate) fn losses(&self) -> Vec<String> {
         self.losses.iter().map(|row| format!("{row:?}")).collect()
+    }
+}
+
+/// No row is taken for another one of the same events where they are recorded.
+fn assert_apart(batch: &Batch, known: &mut HashSet<(TableId, u64, String, String)>) {
+    let text = |name: &str, row: usize| {
+        let column = batch.records.column_by_name(name).filter(|column| !column.is_null(row));
+        column.map(|column| array_value_to_string(column, row).unwrap()).unwrap_or_default()
+    };
+    for (row, id) in event_id::event_ids(batch.table, &batch.records).into_iter().enumerate() {
+        let is_new = known.insert((batch.table, id, text("time", row), text("uuid", row)));
+        assert!(is_new, "row {row} of {} is there twice: {}", batch.table, text("http_url", row));
     }
 }
 

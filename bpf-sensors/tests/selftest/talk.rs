@@ -276,6 +276,45 @@ fn many_requests_in_one_packet_are_all_told() {
     assert_eq!(recorded.losses(), Vec::<String>::new());
 }
 
+#[test]
+fn answers_that_begin_in_one_packet_and_end_in_others_are_all_told() {
+    let test = "answers_that_begin_in_one_packet_and_end_in_others_are_all_told";
+    let Some(watch) = Watch::new(test, &Config::default()) else { return };
+    let (mut asking, mut answering) = (Encoder::default(), Encoder::default());
+    let streams = [1_u32, 3, 5];
+    let mut asked = [frames::PREFACE, &frames::frame(4, 0, 0, &[])].concat();
+    let (mut begun, mut ends) = (frames::frame(4, 0, 0, &[]), Vec::new());
+    let call =
+        [(":method", "POST"), (":scheme", "http"), (":path", "/pots/Boil"), ("content-type", "application/grpc")];
+    for id in streams {
+        asked.extend(asking.headers(id, 5, &call));
+        begun.extend(answering.headers(id, 4, &[(":status", "200"), ("content-type", "application/grpc")]));
+    }
+    for id in streams {
+        ends.push(answering.headers(id, 5, &[("grpc-status", "0")]));
+    }
+    let (length, n_answered) = (asked.len(), begun.len() + ends.iter().map(Vec::len).sum::<usize>());
+    let server = serving("127.0.0.1:0", move |mut stream| {
+        stream.set_nodelay(true).unwrap();
+        stream.read_exact(&mut vec![0; length]).unwrap();
+        stream.write_all(&begun).unwrap();
+        for end in &ends {
+            pause();
+            stream.write_all(end).unwrap();
+        }
+        while stream.read(&mut [0; 64]).is_ok_and(|length| length > 0) {}
+    });
+    let mut client = connect(server);
+    client.write_all(&asked).unwrap();
+    client.read_exact(&mut vec![0; n_answered]).unwrap();
+    drop(client);
+    pause();
+    let recorded = watch.stop();
+    let lines: Vec<&str> = streams.iter().flat_map(|_id| ["REQUEST /pots/Boil ", "RESPONSE /pots/Boil 200"]).collect();
+    let told = said(&recorded, server.port(), &["direction", "l7_type", "http_url", "http_status"]);
+    assert_eq!(told, at_both_ends(&lines));
+}
+
 /// Starts a program that serves until it is killed; `None` where there is none.
 fn server(test: &str, program: &str, arguments: &[&str], port: u16) -> Option<std::process::Child> {
     let mut command = Command::new(program);

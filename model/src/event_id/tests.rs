@@ -5,7 +5,7 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema};
 
-use super::event_ids;
+use super::{event_ids, made_uuid};
 use crate::TableId;
 use crate::tables::flows;
 
@@ -51,4 +51,14 @@ fn a_plain_text_column_gives_the_id_of_a_dictionary() {
         .collect();
     let unfolded = RecordBatch::try_new(Arc::new(Schema::new(fields)), plain).expect("same rows");
     assert_eq!(event_ids(TableId::Flows, &records), event_ids(TableId::Flows, &unfolded));
+}
+
+#[test]
+fn a_made_uuid_has_its_form_and_is_the_same_again() {
+    let made = made_uuid("1 2 3");
+    assert_eq!(made, made_uuid("1 2 3"));
+    assert_ne!(made, made_uuid("1 2 4"));
+    let groups: Vec<&str> = made.split('-').collect();
+    assert_eq!(groups.iter().map(|group| group.len()).collect::<Vec<_>>(), [8, 4, 4, 4, 12], "{made}");
+    assert!(groups[2].starts_with('8') && groups[3].starts_with(['8', '9', 'a', 'b']), "{made}");
 }

@@ -84,6 +84,7 @@ impl Exchange {
             self.waiting.push_back(Waiting { method, target, time: given.time });
         }
         let said = Said::Request(Request {
+            stream_id: 0,
             method: Some(head.method),
             target: Some(head.target),
             protocol: head.version,
@@ -108,6 +109,7 @@ impl Exchange {
         let latency_ns = request.as_ref().and_then(|request| between(request.time, given.time));
         let (method, target) = request.map_or((None, None), |request| (Some(request.method), Some(request.target)));
         let said = Said::Response(Response {
+            stream_id: 0,
             status: head.status,
             method,
             target,

@@ -83,7 +83,7 @@ impl Exchange {
             headers.push((":authority".to_owned(), authority.clone()));
         }
         headers.extend(kept(fields));
-        let said = Said::Request(Request { method, target, protocol: Some("HTTP/2"), headers });
+        let said = Said::Request(Request { stream_id: id, method, target, protocol: Some("HTTP/2"), headers });
         told.push(Told { side: given.side, time: given.time, latency_ns: None, said });
     }
 
@@ -96,6 +96,7 @@ impl Exchange {
         }
         let stream = self.streams.entry(id).or_default();
         let said = Said::Response(Response {
+            stream_id: id,
             status: fields.status.unwrap_or_default(),
             method: stream.method.clone(),
             target: stream.target.clone(),

@@ -1,5 +1,7 @@
 //! The rows of a connection and of what was said in it.
 
+use hindcast_model::event_id;
+
 use super::ImportCounts;
 use crate::app::{Fault, Request, Response, Said, Told};
 use crate::connection::Connection;
@@ -52,7 +54,7 @@ fn place(rows: &mut Rows, row: usize, connection: &Connection, side: usize) {
 pub(super) fn message(
     rows: &mut Rows,
     connection: &Connection,
-    told: &Told,
+    (told, nth): (&Told, u64),
     redactor: &Redactor,
     counts: &mut ImportCounts,
 ) {
@@ -69,6 +71,7 @@ pub(super) fn message(
     rows.ends(row, from, to);
     place(rows, row, connection, told.side);
     let columns = &mut rows.columns;
+    columns.uuid.set(row, &uuid_of(told, nth, connection));
     columns.flow_type.set(row, "L7");
     columns.protocol.set(row, if connection.is_tcp { "TCP" } else { "UDP" });
     if let Some(is_reply) = connection.is_reply(told.side, &told.said) {
@@ -93,6 +96,19 @@ pub(super) fn message(
         Said::Fault(_) => {}
     }
     rows.end();
+}
+
+/// What tells a message from others of its connection that were said at the same instant: captures know microseconds, and
+/// one packet may say the same more than once.
+fn uuid_of(told: &Told, nth: u64, connection: &Connection) -> String {
+    let (from, to) = connection.ends(told.side);
+    let id = match &told.said {
+        Said::Dns(message) => u32::from(message.id),
+        Said::Request(request) => request.stream_id,
+        Said::Response(response) => response.stream_id,
+        Said::ClientHello(_) | Said::ServerHello(..) | Said::Fault(_) => 0,
+    };
+    event_id::made_uuid(&format!("{} {} {} {} {} {id} {nth}", told.time, from.ip, from.port, to.ip, to.port))
 }
 
 fn dns(rows: &mut Rows, row: usize, message: &Message, counts: &mut ImportCounts) {

@@ -82,8 +82,8 @@ impl Table {
             held_after = connection.n_held();
         }
         self.n_held = self.n_held.saturating_sub(held_before).saturating_add(held_after);
-        for told in self.told.drain(..) {
-            super::row::message(rows, connection, &told, &self.config.redactor, counts);
+        for (nth, told) in (0..).zip(self.told.drain(..)) {
+            super::row::message(rows, connection, (&told, nth), &self.config.redactor, counts);
         }
     }
 
@@ -130,8 +130,8 @@ impl Table {
     fn close(&mut self, mut connection: Connection, rows: &mut Rows, counts: &mut ImportCounts) {
         self.n_held = self.n_held.saturating_sub(connection.n_held());
         connection.finish(&mut self.told);
-        for told in self.told.drain(..) {
-            super::row::message(rows, &connection, &told, &self.config.redactor, counts);
+        for (nth, told) in (0..).zip(self.told.drain(..)) {
+            super::row::message(rows, &connection, (&told, nth), &self.config.redactor, counts);
         }
         super::row::connection(rows, &connection, counts);
     }
